@@ -1,0 +1,3 @@
+module github.com/pyruse/pyruse
+
+go 1.25.0
