@@ -1,6 +1,6 @@
 module github.com/pyruse/pyruse
 
-go 1.26.0
+go 1.25.0
 
 require (
 	github.com/coreos/go-systemd/v22 v22.7.0 // indirect
@@ -20,9 +20,9 @@ require (
 	github.com/vishvananda/netlink v1.3.1 // indirect
 	github.com/vishvananda/netns v0.0.5 // indirect
 	golang.org/x/net v0.33.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
-	golang.org/x/term v0.47.0 // indirect
-	golang.org/x/text v0.43.0 // indirect
+	golang.org/x/sync v0.17.0 // indirect
+	golang.org/x/sys v0.36.0 // indirect
+	golang.org/x/term v0.35.0 // indirect
+	golang.org/x/text v0.29.0 // indirect
 	pgregory.net/rapid v1.3.0 // indirect
 )
