@@ -1,0 +1,176 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// Decode reads an object strictly into the struct that into points to, and
+// reports whether it found no fault. Struct fields are named by their `json` tag; a
+// tag `need:"true"` makes the key mandatory. Field types are string, bool, int64,
+// float64, *int64, []string, structs of such fields, and *Node for a value of any type.
+//
+// A null counts as absent, except for *Node. Unknown keys are errors, but for
+// those that are legal everywhere (comment, description, $schema, x-…, _…).
+// what names the object in messages; owner is the place that a missing key is reported at.
+func Decode(n *Node, into any, what string, owner Pos, diags *Diagnostics) bool {
+	before, _ := diags.Count()
+	d := decoder{what: what, owner: owner, diags: diags, strict: true}
+	d.object(n, reflect.ValueOf(into).Elem())
+	after, _ := diags.Count()
+	return before == after
+}
+
+type decoder struct {
+	what   string
+	owner  Pos
+	diags  *Diagnostics
+	strict bool // an unknown key is an error; otherwise it is left to the caller
+}
+
+func (d *decoder) object(n *Node, v reflect.Value) {
+	if n != nil && n.Kind == Null {
+		n = nil
+	}
+	if n != nil && n.Kind != Object {
+		d.diags.Errorf(n.Pos, "", "%s is %s; it must be an object", d.what, n.Kind)
+		return
+	}
+	known := make([]string, 0, v.NumField())
+	fields := make(map[string]int, v.NumField())
+	for i := range v.NumField() {
+		if name := v.Type().Field(i).Tag.Get("json"); name != "" {
+			known = append(known, name)
+			fields[name] = i
+		}
+	}
+	given := map[string]bool{}
+	if n != nil {
+		for _, m := range n.Members {
+			i, ok := fields[m.Name]
+			switch {
+			case ok:
+				given[m.Name] = d.value(m.Name, m.Value, v.Field(i))
+			case d.strict && !ownKey(m.Name):
+				d.unknownKey(m, known)
+			}
+		}
+	}
+	for i, name := range known {
+		if v.Type().Field(i).Tag.Get("need") == "true" && !given[name] {
+			at := d.owner
+			if n != nil {
+				at = Pos{n.Pos.File, n.Pos.Start, n.Pos.Start + 1}
+			}
+			d.diags.Errorf(at, "", "%s lacks the mandatory key %q", d.what, name)
+		}
+	}
+}
+
+func (d *decoder) unknownKey(m Member, known []string) {
+	hint := DidYouMean(m.Name, known)
+	if hint == "" {
+		hint = "legal here: " + strings.Join(known, ", ")
+		if len(known) == 0 {
+			hint = "no key is legal here"
+		}
+	}
+	d.diags.Errorf(m.NamePos, hint, "unknown key %q in %s", m.Name, d.what)
+}
+
+var nodeType = reflect.TypeFor[*Node]()
+
+// value stores n in v. It returns false when n counts as absent; a value of the
+// wrong type is present, and its fault is reported.
+func (d *decoder) value(name string, n *Node, v reflect.Value) bool {
+	if v.Type() == nodeType {
+		v.Set(reflect.ValueOf(n))
+		return true
+	}
+	if n.Kind == Null {
+		return false
+	}
+	switch v.Kind() {
+	case reflect.String:
+		if d.isKind(name, n, String) {
+			v.SetString(n.Text)
+		}
+	case reflect.Bool:
+		if d.isKind(name, n, Bool) {
+			v.SetBool(n.Bool)
+		}
+	case reflect.Int64:
+		d.integer(name, n, v)
+	case reflect.Float64:
+		if d.isKind(name, n, Number) {
+			f, err := strconv.ParseFloat(n.Text, 64)
+			if err != nil {
+				d.diags.Errorf(n.Pos, "", "%q: the number %s is out of range", name, n.Text)
+			}
+			v.SetFloat(f)
+		}
+	case reflect.Pointer:
+		p := reflect.New(v.Type().Elem())
+		d.value(name, n, p.Elem())
+		v.Set(p)
+	case reflect.Slice:
+		if d.isKind(name, n, Array) {
+			v.Set(reflect.ValueOf(d.strings(name, n)))
+		}
+	case reflect.Struct:
+		inner := decoder{what: fmt.Sprintf("%q", name), owner: n.Pos, diags: d.diags, strict: true}
+		inner.object(n, v)
+	default:
+		panic("config.Decode: a struct field of type " + v.Type().String())
+	}
+	return true
+}
+
+func (d *decoder) isKind(name string, n *Node, want Kind) bool {
+	if n.Kind != want {
+		d.diags.Errorf(n.Pos, "", "%q is %s; it must be %s", name, n.Kind, want)
+		return false
+	}
+	return true
+}
+
+func (d *decoder) integer(name string, n *Node, v reflect.Value) {
+	if !d.isKind(name, n, Number) {
+		return
+	}
+	i, err := n.Int64()
+	if err != nil {
+		d.diags.Errorf(n.Pos, "", "%q: %v", name, err)
+		return
+	}
+	v.SetInt(i)
+}
+
+func (d *decoder) strings(name string, n *Node) []string {
+	list := make([]string, 0, len(n.Elems))
+	for i, e := range n.Elems {
+		if e.Kind != String {
+			d.diags.Errorf(e.Pos, "", "%q: element %d is %s; it must be a string", name, i, e.Kind)
+			continue
+		}
+		list = append(list, e.Text)
+	}
+	return list
+}
+
+// Int64 returns the number of a Number node; 5.0 and 5e0 are the integer 5.
+func (n *Node) Int64() (int64, error) {
+	if i, err := strconv.ParseInt(n.Text, 10, 64); err == nil {
+		return i, nil
+	}
+	f, err := strconv.ParseFloat(n.Text, 64)
+	switch {
+	case err != nil || f < -(1<<63) || f >= 1<<63:
+		return 0, fmt.Errorf("the number %s is out of range (64 bits)", n.Text)
+	case f != float64(int64(f)):
+		return 0, fmt.Errorf("the number %s must be a whole number", n.Text)
+	}
+	return int64(f), nil
+}

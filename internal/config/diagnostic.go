@@ -1,0 +1,240 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Severity tells a fault that stops from one that does not.
+type Severity int
+
+// The severities of a diagnostic.
+const (
+	Error Severity = iota
+	Warning
+)
+
+// String returns "error" or "warning".
+func (s Severity) String() string {
+	if s == Warning {
+		return "warning"
+	}
+	return "error"
+}
+
+// Diagnostic is one fault of a configuration.
+type Diagnostic struct {
+	Severity Severity
+	Pos      Pos
+	Message  string
+	Hint     string // what to do, "" if the message says it all
+}
+
+// Diagnostics collects the faults of a configuration.
+type Diagnostics struct {
+	list []Diagnostic
+}
+
+// Errorf adds an error.
+func (d *Diagnostics) Errorf(pos Pos, hint, format string, args ...any) {
+	d.list = append(d.list, Diagnostic{Error, pos, fmt.Sprintf(format, args...), hint})
+}
+
+// Warnf adds a warning.
+func (d *Diagnostics) Warnf(pos Pos, hint, format string, args ...any) {
+	d.list = append(d.list, Diagnostic{Warning, pos, fmt.Sprintf(format, args...), hint})
+}
+
+// Count returns the number of errors and of warnings.
+func (d *Diagnostics) Count() (errors, warnings int) {
+	for _, x := range d.list {
+		if x.Severity == Error {
+			errors++
+		} else {
+			warnings++
+		}
+	}
+	return errors, warnings
+}
+
+// HasErrors reports whether there is at least one error.
+func (d *Diagnostics) HasErrors() bool {
+	n, _ := d.Count()
+	return n > 0
+}
+
+// Sorted returns the diagnostics by place; those at the same place stay in the order of discovery.
+func (d *Diagnostics) Sorted() []Diagnostic {
+	list := slices.Clone(d.list)
+	slices.SortStableFunc(list, func(a, b Diagnostic) int {
+		return cmp.Or(cmp.Compare(a.Pos.fileName(), b.Pos.fileName()), cmp.Compare(a.Pos.Start, b.Pos.Start))
+	})
+	return list
+}
+
+func (p Pos) fileName() string {
+	if p.File == nil {
+		return ""
+	}
+	return p.File.Name
+}
+
+// String returns "file:line:column", without what is not known.
+func (p Pos) String() string {
+	if p.File == nil {
+		return "pyruse"
+	}
+	if len(p.File.Data) == 0 {
+		return p.File.Name
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File.Name, p.Line(), p.Column())
+}
+
+// String renders the diagnostic on one line: place, severity, message, hint.
+func (x Diagnostic) String() string {
+	s := fmt.Sprintf("%s: %s: %s", x.Pos, x.Severity, x.Message)
+	if x.Hint != "" {
+		s += " (" + x.Hint + ")"
+	}
+	return s
+}
+
+// WriteText writes the diagnostics for people: place and message, the line itself
+// with a caret below the place, and the hint.
+func (d *Diagnostics) WriteText(w io.Writer, colour bool) error {
+	var b bytes.Buffer
+	for _, x := range d.Sorted() {
+		label := x.Severity.String()
+		if colour {
+			code := "31"
+			if x.Severity == Warning {
+				code = "33"
+			}
+			label = "\x1b[1;" + code + "m" + label + "\x1b[0m"
+		}
+		fmt.Fprintf(&b, "%s: %s: %s\n", x.Pos, label, Printable(x.Message))
+		if line := x.Pos.Line(); line > 0 && len(x.Pos.File.Data) > 0 {
+			writeExcerpt(&b, x.Pos, line)
+		}
+		if x.Hint != "" {
+			fmt.Fprintf(&b, "  hint: %s\n", Printable(x.Hint))
+		}
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// Excerpts show this many characters before and after the fault of a long line.
+const (
+	excerptBefore = 60
+	excerptAfter  = 60
+)
+
+func writeExcerpt(b *bytes.Buffer, p Pos, line int) {
+	text := []rune(strings.ToValidUTF8(string(p.File.lineText(line)), "\uFFFD"))
+	col := min(p.Column()-1, len(text))
+	from, to := max(0, col-excerptBefore), min(len(text), col+excerptAfter)
+	width := utf8.RuneCount(p.File.Data[p.Start:p.End])
+	width = max(1, min(width, to-col))
+	gutter := fmt.Sprintf("%5d | ", line)
+	fmt.Fprintf(b, "%s%s\n", gutter, oneCell(text[from:to]))
+	fmt.Fprintf(b, "%s| %s%s\n", strings.Repeat(" ", len(gutter)-2), strings.Repeat(" ", col-from), strings.Repeat("^", width))
+}
+
+// oneCell makes every character one cell wide, so that the caret stands below its place.
+func oneCell(text []rune) string {
+	out := make([]rune, len(text))
+	for i, r := range text {
+		switch {
+		case r == '\t':
+			out[i] = ' '
+		case !unicode.IsPrint(r):
+			out[i] = '\uFFFD'
+		default:
+			out[i] = r
+		}
+	}
+	return string(out)
+}
+
+// Printable returns s with what could steer a terminal made visible.
+func Printable(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 && utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		}
+	}
+	return b.String()
+}
+
+type diagnosticJSON struct {
+	Severity string `json:"severity"`
+	File     string `json:"file,omitempty"`
+	Line     int    `json:"line,omitempty"`
+	Column   int    `json:"column,omitempty"`
+	Message  string `json:"message"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+// WriteJSON writes the diagnostics for machines, one JSON object a line.
+func (d *Diagnostics) WriteJSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	for _, x := range d.Sorted() {
+		err := enc.Encode(diagnosticJSON{
+			x.Severity.String(), x.Pos.fileName(), x.Pos.Line(), x.Pos.Column(), x.Message, x.Hint,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DidYouMean returns a hint that names the candidate nearest to word, or "" when none is near.
+func DidYouMean(word string, candidates []string) string {
+	best, bestDistance := "", 1+len(word)/3
+	for _, c := range slices.Sorted(slices.Values(candidates)) {
+		if n := distance(strings.ToLower(word), strings.ToLower(c)); n <= bestDistance && (best == "" || n < bestDistance) {
+			best, bestDistance = c, n
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q?", best)
+}
+
+// distance is the Levenshtein distance of two words, in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,57 @@
+package workflow
+
+import (
+	"fmt"
+
+	"github.com/pyruse/pyruse/internal/entry"
+)
+
+// StepError is a run-time error of one step on one entry.
+type StepError struct {
+	Origin Origin
+	Err    error
+}
+
+// Error returns "label[index]: what went wrong".
+func (e *StepError) Error() string { return e.Origin.String() + ": " + e.Err.Error() }
+
+// Unwrap returns the error of the step.
+func (e *StepError) Unwrap() error { return e.Err }
+
+// Run sends one entry over the track. Errors of steps are handed to fail, which
+// must not keep the entry; they never stop the caller. A step that panics has
+// failed, and the processing of the entry ends there.
+func (g *Graph) Run(e *entry.Entry, fail func(*StepError)) {
+	at := g.entry
+	defer func() {
+		if r := recover(); r != nil && at >= 0 {
+			fail(&StepError{g.nodes[at].origin, fmt.Errorf("internal error: %v", r)})
+		}
+	}()
+	follow := stop
+	for at >= 0 {
+		n := &g.nodes[at]
+		if n.enters {
+			follow = n.follow
+		}
+		next := n.els
+		if n.filter != nil {
+			ok, err := n.filter.Match(e)
+			if err != nil {
+				fail(&StepError{n.origin, err})
+			} else if ok {
+				next = n.then
+			}
+		} else {
+			if err := n.action.Do(e); err != nil {
+				fail(&StepError{n.origin, err})
+				return
+			}
+			next = n.then
+		}
+		if next == followUp {
+			next = follow
+		}
+		at = next
+	}
+}

@@ -1,0 +1,121 @@
+// Package workflow is the track that the entries run on: the contract of the
+// steps, the registry of modules, Compile (link and check), Run and Dump.
+package workflow
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/pyruse/pyruse/internal/config"
+	"github.com/pyruse/pyruse/internal/entry"
+)
+
+// Filter is a switch point. An error counts as not passing.
+type Filter interface {
+	Match(e *entry.Entry) (bool, error)
+}
+
+// Action is a station. An error ends the processing of the entry.
+type Action interface {
+	Do(e *entry.Entry) error
+}
+
+// NewFilter and NewAction construct a module from its arguments. They report faults
+// through b; what they return is not used when there was a fault.
+type (
+	NewFilter func(b *Build) Filter
+	NewAction func(b *Build) Action
+)
+
+// Registry knows the modules by the names that stand in a configuration.
+type Registry struct {
+	filters map[string]NewFilter
+	actions map[string]NewAction
+}
+
+// NewRegistry returns an empty registry.
+func NewRegistry() *Registry {
+	return &Registry{filters: map[string]NewFilter{}, actions: map[string]NewAction{}}
+}
+
+// Filter adds a filter module.
+func (r *Registry) Filter(name string, f NewFilter) { r.filters[name] = f }
+
+// Action adds an action module.
+func (r *Registry) Action(name string, f NewAction) { r.actions[name] = f }
+
+// Filters returns the names of all filter modules, sorted.
+func (r *Registry) Filters() []string { return slices.Sorted(maps.Keys(r.filters)) }
+
+// Actions returns the names of all action modules, sorted.
+func (r *Registry) Actions() []string { return slices.Sorted(maps.Keys(r.actions)) }
+
+// Origin is the place of a step: the label of its chain, and its index there, from 0.
+type Origin struct {
+	Chain string
+	Step  int
+}
+
+// String returns "label[index]".
+func (o Origin) String() string { return fmt.Sprintf("%s[%d]", o.Chain, o.Step) }
+
+// Build is what the constructor of a module works with.
+type Build struct {
+	Origin Origin
+	names  *entry.Names
+	step   *config.Step
+	diags  *config.Diagnostics
+}
+
+// NewBuild returns a Build for one step; Compile makes them, and so do tests of modules.
+func NewBuild(names *entry.Names, origin Origin, step *config.Step, diags *config.Diagnostics) *Build {
+	return &Build{origin, names, step, diags}
+}
+
+// Args decodes the arguments of the step strictly into a struct (see
+// config.Decode) and reports whether that went well.
+func (b *Build) Args(into any) bool {
+	at := b.step.ModulePos
+	if b.step.Args != nil {
+		at = b.step.Args.Pos
+	}
+	return config.Decode(b.step.Args, into, fmt.Sprintf("%s: args of %s", b.Origin, b.step.Module), at, b.diags)
+}
+
+// Names returns the table of fields, for templates.
+func (b *Build) Names() *entry.Names { return b.names }
+
+// Slot returns the slot of a field, entry.NoSlot for the empty name.
+func (b *Build) Slot(field string) entry.Slot {
+	if field == "" {
+		return entry.NoSlot
+	}
+	return b.names.Slot(field)
+}
+
+// Arg returns the argument with that name, nil if it is not given.
+func (b *Build) Arg(name string) *config.Node { return b.step.Args.Get(name) }
+
+// Fault reports an error at an argument; at the step itself if the argument is not given.
+func (b *Build) Fault(arg, hint, format string, args ...any) {
+	pos := b.step.ModulePos
+	if n := b.Arg(arg); n != nil {
+		pos = n.Pos
+	}
+	b.FaultAt(pos, hint, format, args...)
+}
+
+// FaultAt reports an error at a place within an argument.
+func (b *Build) FaultAt(pos config.Pos, hint, format string, args ...any) {
+	b.diags.Errorf(pos, hint, "%s: %s", b.Origin, fmt.Sprintf(format, args...))
+}
+
+// Warn reports a warning at an argument.
+func (b *Build) Warn(arg, hint, format string, args ...any) {
+	pos := b.step.ModulePos
+	if n := b.Arg(arg); n != nil {
+		pos = n.Pos
+	}
+	b.diags.Warnf(pos, hint, "%s: %s", b.Origin, fmt.Sprintf(format, args...))
+}
