@@ -18,6 +18,15 @@ type Config struct {
 	File     *File
 	Chains   []Chain
 	Settings Settings
+	root     *Node
+}
+
+// At returns the place of a top-level value; the place of the file's object if the key is not given.
+func (c *Config) At(key string) Pos {
+	if n := c.root.Get(key); n != nil {
+		return n.Pos
+	}
+	return Pos{c.File, c.root.Pos.Start, c.root.Pos.Start + 1}
 }
 
 // Settings is all of the configuration but the chains.
@@ -180,7 +189,7 @@ func Read(f *File, diags *Diagnostics) *Config {
 		diags.Errorf(root.Pos, `a configuration is a JSON object: {"actions": {…}}`, "the file holds %s; it must hold an object", root.Kind)
 		return nil
 	}
-	c := &Config{File: f, Settings: defaults()}
+	c := &Config{File: f, Settings: defaults(), root: root}
 	d := decoder{what: "the configuration", owner: root.Pos, diags: diags}
 	d.object(root, reflect.ValueOf(&c.Settings).Elem())
 	warnUnknown(root, diags)

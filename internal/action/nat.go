@@ -1,0 +1,166 @@
+package action
+
+import (
+	"github.com/pyruse/pyruse/internal/config"
+	"github.com/pyruse/pyruse/internal/entry"
+	"github.com/pyruse/pyruse/internal/workflow"
+)
+
+// defaultKeep is how long a DNAT mapping is remembered, in seconds.
+const defaultKeep = 63
+
+// operand is a field, or the constant that is used where the field is absent.
+type operand struct {
+	slot     entry.Slot
+	constant entry.Value
+}
+
+func (o operand) value(e *entry.Entry) entry.Value {
+	if o.slot != entry.NoSlot {
+		if v := e.Get(o.slot); !v.IsNone() {
+			return v
+		}
+	}
+	return o.constant
+}
+
+// dnatCapture remembers the true client of a translated connection.
+type dnatCapture struct {
+	table *DNAT
+	parts [6]operand
+	keep  int64 // microseconds
+}
+
+func newDNATCapture(w *World, b *workflow.Build) workflow.Action {
+	var args struct {
+		Saddr       string       `json:"saddr" need:"true"`
+		Sport       string       `json:"sport"`
+		Addr        string       `json:"addr"`
+		AddrValue   *config.Node `json:"addrValue"`
+		Port        string       `json:"port"`
+		PortValue   *config.Node `json:"portValue"`
+		Daddr       string       `json:"daddr"`
+		DaddrValue  *config.Node `json:"daddrValue"`
+		Dport       string       `json:"dport"`
+		DportValue  *config.Node `json:"dportValue"`
+		KeepSeconds int64        `json:"keepSeconds"`
+	}
+	if !b.Args(&args) {
+		return nil
+	}
+	constant := func(arg string, n *config.Node) entry.Value {
+		switch {
+		case n == nil || n.Kind == config.Null:
+			return entry.Value{}
+		case n.Kind == config.String:
+			return entry.StringValue(n.Text)
+		case n.Kind == config.Number:
+			i, err := n.Int64()
+			if err != nil {
+				b.Fault(arg, "", "%q: %v", arg, err)
+			}
+			return entry.IntValue(i)
+		}
+		b.Fault(arg, "", "%q is %s; it must be a string or a number", arg, n.Kind)
+		return entry.Value{}
+	}
+	a := &dnatCapture{table: w.DNAT, keep: seconds(b, "keepSeconds", args.KeepSeconds)}
+	if a.keep == 0 {
+		a.keep = defaultKeep * 1_000_000
+	}
+	a.parts = [6]operand{
+		iSaddr: {slot: b.Slot(args.Saddr)},
+		iSport: {slot: b.Slot(args.Sport)},
+		iAddr:  {b.Slot(args.Addr), constant("addrValue", args.AddrValue)},
+		iPort:  {b.Slot(args.Port), constant("portValue", args.PortValue)},
+		iDaddr: {b.Slot(args.Daddr), constant("daddrValue", args.DaddrValue)},
+		iDport: {b.Slot(args.Dport), constant("dportValue", args.DportValue)},
+	}
+	if o := a.parts[iAddr]; o.slot == entry.NoSlot && o.constant.IsMissing() {
+		b.Fault("", `add "addr": a field, or "addrValue": a constant`, `the address that the client appears as is not given`)
+	}
+	return a
+}
+
+func (a *dnatCapture) Do(e *entry.Entry) error {
+	var parts [6]entry.Value
+	for i := range a.parts {
+		parts[i] = a.parts[i].value(e)
+	}
+	if parts[iSaddr].IsNone() || parts[iAddr].IsNone() {
+		return nil
+	}
+	a.table.capture(parts, e.UnixMicro(), a.keep)
+	return nil
+}
+
+// dnatReplace puts the true client in the place of the translated one.
+type dnatReplace struct {
+	table     *DNAT
+	by        part
+	fields    [4]entry.Slot // addr, port, daddr, dport; NoSlot where not named
+	saddrInto entry.Slot
+	sportInto entry.Slot
+}
+
+func newDNATReplace(w *World, b *workflow.Build) workflow.Action {
+	var args struct {
+		Addr      string `json:"addr"`
+		Port      string `json:"port"`
+		Daddr     string `json:"daddr"`
+		Dport     string `json:"dport"`
+		SaddrInto string `json:"saddrInto"`
+		SportInto string `json:"sportInto"`
+	}
+	if !b.Args(&args) {
+		return nil
+	}
+	a := &dnatReplace{
+		table:     w.DNAT,
+		fields:    [4]entry.Slot{b.Slot(args.Addr), b.Slot(args.Port), b.Slot(args.Daddr), b.Slot(args.Dport)},
+		saddrInto: b.Slot(args.SaddrInto),
+		sportInto: b.Slot(args.SportInto),
+	}
+	for i, by := range lookupParts {
+		if a.fields[i] != entry.NoSlot {
+			a.by |= by
+		}
+	}
+	if a.by == 0 {
+		b.Fault("", `name at least one of "addr", "port", "daddr", "dport"`, "there is no field to look up")
+	}
+	if a.saddrInto == entry.NoSlot && a.sportInto == entry.NoSlot {
+		b.Fault("", `name at least one of "saddrInto", "sportInto"`, "there is no field to store the client into")
+	}
+	a.table.index(a.by)
+	return a
+}
+
+// lookupParts are the parts in the order of dnatReplace.fields.
+var lookupParts = [4]part{addr, port, daddr, dport}
+
+func (a *dnatReplace) Do(e *entry.Entry) error {
+	var texts [4]string
+	for i, slot := range a.fields {
+		if slot == entry.NoSlot {
+			continue
+		}
+		v := e.Get(slot)
+		if v.IsNone() {
+			return nil
+		}
+		texts[i] = textOf(v)
+	}
+	m := a.table.find(a.by, lookupKey{texts[0], texts[1], texts[2], texts[3]}, e.UnixMicro())
+	if m == nil {
+		return nil
+	}
+	store := func(into entry.Slot, v entry.Value) {
+		if into != entry.NoSlot && !v.IsNone() {
+			e.Set(into, v)
+		}
+	}
+	store(a.saddrInto, m.parts[iSaddr])
+	store(a.sportInto, m.parts[iSport])
+	return nil
+}
