@@ -80,8 +80,8 @@ const (
 	putDNAT       = "INSERT OR REPLACE INTO dnat (id, mapping, until) VALUES (?, ?, ?)"
 	deleteDNAT    = "DELETE FROM dnat WHERE id = ?"
 	putLine       = "INSERT INTO report (level, time, message, details) VALUES (?, ?, ?, ?)"
-	putMail       = "INSERT OR IGNORE INTO outbox (message_id, data, created, next_try) VALUES (?, ?, ?, ?)"
-	putSeen       = "INSERT OR IGNORE INTO seen (event) VALUES (?)"
+	putMail       = "INSERT INTO outbox (message_id, data, created, next_try) VALUES (?, ?, ?, ?) ON CONFLICT (message_id) DO NOTHING"
+	putSeen       = "INSERT INTO seen (event) VALUES (?) ON CONFLICT (event) DO NOTHING"
 )
 
 var hotStatements = []string{
@@ -90,8 +90,13 @@ var hotStatements = []string{
 
 // Commit writes the batch in one transaction.
 func (d *DB) Commit(b *Batch) (Result, error) {
+	return d.write("commit", b, func(*Tx) error { return nil })
+}
+
+// write commits the batch together with what also does.
+func (d *DB) write(what string, b *Batch, also func(*Tx) error) (Result, error) {
 	var dropped Result
-	err := d.update("commit", func(tx *Tx) error {
+	err := d.update(what, func(tx *Tx) error {
 		dropped = Result{} // of this try
 		return errors.Join(
 			tx.putBans(b),
@@ -101,6 +106,7 @@ func (d *DB) Commit(b *Batch) (Result, error) {
 			tx.putMail(b.Mail, &dropped),
 			tx.putSeen(b.Seen),
 			tx.putCursor(b.Cursor),
+			also(tx),
 		)
 	})
 	return dropped, err
