@@ -1,0 +1,101 @@
+package mail
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/pyruse/pyruse/internal/state"
+)
+
+const (
+	// sendmailTimeout is far more than a mail server on the same machine needs to accept a
+	// message, and enough for one like msmtp that talks to a distant server meanwhile.
+	sendmailTimeout = 60 * time.Second
+	// outputKept is how much of what sendmail says is kept for the error, in bytes.
+	outputKept = 2 << 10
+	// pipeDelay is how long output is awaited from a child that outlives sendmail: exim
+	// leaves one that delivers the message.
+	pipeDelay = time.Second
+)
+
+// Sendmail hands messages to a program with sendmail's interface: the message comes on
+// its standard input, and its exit status says whether it was accepted.
+type Sendmail struct {
+	// Argv is the command, with its arguments; no shell is involved. With -t, the program
+	// finds the receivers in the message. Default: /usr/bin/sendmail -t.
+	Argv []string
+	// Timeout is the time that the program has; when it is over, the program and its
+	// children are killed. Default: 60 seconds.
+	Timeout time.Duration
+}
+
+// Send runs the program with the message, and returns nil if it has accepted it, that is, has ended
+// with exit status 0. An error carries what the program said, shortened, with
+// control characters spelled out.
+func (s *Sendmail) Send(ctx context.Context, m state.Mail) error {
+	argv, timeout := s.Argv, s.Timeout
+	if len(argv) == 0 {
+		argv = []string{"/usr/bin/sendmail", "-t"}
+	}
+	if timeout == 0 {
+		timeout = sendmailTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var said output
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdin = bytes.NewReader(m.Data)
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error {
+		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+		return os.ErrProcessDone
+	}
+	cmd.WaitDelay = pipeDelay
+	err := cmd.Run()
+	if cmd.ProcessState != nil && cmd.ProcessState.Success() {
+		return nil // whatever became of the pipes: it has accepted the message
+	}
+	switch ctx.Err() {
+	case context.DeadlineExceeded:
+		err = fmt.Errorf("not done after %v: %w", timeout, context.DeadlineExceeded)
+	case context.Canceled:
+		err = context.Canceled
+	}
+	return fmt.Errorf("run %s: %w%s", argv[0], err, said.suffix())
+}
+
+// output keeps the beginning of what a program says.
+type output struct {
+	kept bytes.Buffer
+	more bool
+}
+
+// Write never fails, so that a program that says too much can go on.
+func (o *output) Write(p []byte) (int, error) {
+	n := min(len(p), outputKept-o.kept.Len())
+	o.kept.Write(p[:n])
+	o.more = o.more || n < len(p)
+	return len(p), nil
+}
+
+// suffix returns the output as the end of an error message.
+func (o *output) suffix() string {
+	said := strings.TrimSpace(o.kept.String())
+	if said == "" {
+		return ""
+	}
+	if o.more {
+		said += "…"
+	}
+	return ": " + Visible(said, "")
+}

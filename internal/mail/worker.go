@@ -1,0 +1,201 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/pyruse/pyruse/internal/state"
+)
+
+// Transport takes one message to a mail server.
+type Transport interface {
+	// Send returns nil when the server has taken over the responsibility for the message. It ends soon
+	// after ctx does.
+	Send(ctx context.Context, m state.Mail) error
+}
+
+// Outbox holds the messages that are to be sent, in the database.
+type Outbox interface {
+	// NextMail returns the message with the earliest NextTry, due or not; ok is false when
+	// the outbox is empty.
+	NextMail() (m state.Mail, ok bool, err error)
+	// MailSent removes a message. One that is not there any more is no error.
+	MailSent(id int64) error
+	// MailFailed notes how often the message was tried, when it is to be tried
+	// next, and why it failed. A message that is not there any more is no error.
+	MailFailed(id int64, attempts int, next time.Time, reason string) error
+}
+
+const (
+	// firstRetry is the shortest time to the second try, and how long a broken outbox
+	// is left alone.
+	firstRetry = time.Minute
+	// maxRetry is the longest time between two tries.
+	maxRetry = 6 * time.Hour
+	// jitter is the random part of the time between two tries, so that many machines do
+	// not come back to a mail server at the same moment.
+	jitter = 0.25
+	// stopGrace is how long a try under way may last after the end was asked for. A
+	// sendmail that is killed may have accepted the message already.
+	stopGrace = 5 * time.Second
+)
+
+// Worker sends what is in the outbox, one message after the other. A message leaves the outbox when the
+// transport has accepted it; one that failed is tried again, first after 1 minute, then
+// after ever longer times, 6 hours at most. A message is only sent twice when the
+// program dies, or must end while the outbox is broken, between its acceptance and its removal.
+type Worker struct {
+	outbox    Outbox
+	transport Transport
+	options   Options
+	wake      chan struct{}
+}
+
+// Options is what a Worker can do without.
+type Options struct {
+	// Failed is told of every try that failed: m.Attempts, m.NextTry and m.LastError are
+	// those after the try, and err is why.
+	Failed func(m state.Mail, err error)
+	// Broken is told when the outbox cannot be read or written.
+	Broken func(err error)
+	// Random returns the random numbers for the jitter, in [0, 1). Default: rand.Float64.
+	Random func() float64
+}
+
+// NewWorker returns a worker, to be started with Run.
+func NewWorker(outbox Outbox, transport Transport, o Options) *Worker {
+	if o.Failed == nil {
+		o.Failed = func(state.Mail, error) {}
+	}
+	if o.Broken == nil {
+		o.Broken = func(error) {}
+	}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
+	return &Worker{outbox: outbox, transport: transport, options: o, wake: make(chan struct{}, 1)}
+}
+
+// Wake tells the worker that there is a new message in the outbox. It never blocks.
+func (w *Worker) Wake() {
+	select {
+	case w.wake <- struct{}{}:
+	default: // it is already told
+	}
+}
+
+// Run sends messages until ctx ends. A try that is under way then may finish for 5 seconds;
+// one that does not is not counted as a failure.
+func (w *Worker) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		m, ok, err := w.outbox.NextMail()
+		if err != nil {
+			w.options.Broken(fmt.Errorf("read the outbox: %w", err))
+			w.pause(ctx)
+			continue
+		}
+		if !ok {
+			w.sleep(ctx, -1)
+			continue
+		}
+		// A time further away than any retry was noted by a clock that was wrong.
+		if wait := time.Until(m.NextTry); wait > 0 && wait <= maxRetry {
+			w.sleep(ctx, wait)
+			continue
+		}
+		w.try(ctx, m)
+	}
+}
+
+// sleep waits until d has passed, the worker is woken, or ctx ends. A negative d never passes.
+func (w *Worker) sleep(ctx context.Context, d time.Duration) {
+	var passed <-chan time.Time
+	if d >= 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		passed = t.C
+	}
+	select {
+	case <-passed:
+	case <-w.wake:
+	case <-ctx.Done():
+	}
+}
+
+// try sends one message and notes the result.
+func (w *Worker) try(ctx context.Context, m state.Mail) {
+	err := w.send(ctx, m)
+	if err == nil {
+		w.sent(ctx, m)
+		return
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return // stopped, not refused: the next start tries again
+	}
+	m.Attempts++
+	m.NextTry = time.Now().Add(backoff(m.Attempts, w.options.Random()))
+	m.LastError = err.Error()
+	noted := w.outbox.MailFailed(m.ID, m.Attempts, m.NextTry, m.LastError)
+	w.options.Failed(m, err)
+	if noted != nil {
+		w.options.Broken(fmt.Errorf("note in the outbox that message %s failed: %w", m.MessageID, noted))
+		w.pause(ctx)
+	}
+}
+
+// send gives the message to the transport, which keeps running for stopGrace when ctx ends.
+func (w *Worker) send(ctx context.Context, m state.Mail) error {
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(stopGrace)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-sending.Done():
+		}
+	})
+	defer stop()
+	return w.transport.Send(sending, m)
+}
+
+// sent removes an accepted message, and sends nothing else before that is done: it would be
+// the first to be sent again.
+func (w *Worker) sent(ctx context.Context, m state.Mail) {
+	for {
+		err := w.outbox.MailSent(m.ID)
+		if err == nil {
+			return
+		}
+		w.options.Broken(fmt.Errorf("remove message %s, which was sent, from the outbox: %w", m.MessageID, err))
+		if w.pause(ctx); ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// pause leaves a broken outbox alone for a while, whoever wakes the worker.
+func (w *Worker) pause(ctx context.Context) {
+	t := time.NewTimer(firstRetry)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// backoff returns how long to wait after so many failed tries, the last one included: the base
+// doubles from 1 minute on, and random, in [0, 1), adds up to a quarter. The result is
+// between 1 minute and 6 hours.
+func backoff(attempts int, random float64) time.Duration {
+	const maxBase = time.Duration(float64(maxRetry) / (1 + jitter))
+	base := maxBase
+	if shift := max(attempts, 1) - 1; shift < 16 {
+		base = min(firstRetry<<shift, maxBase)
+	}
+	return base + time.Duration(random*jitter*float64(base))
+}
