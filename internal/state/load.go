@@ -117,16 +117,13 @@ func (d *DB) Seen() (map[string]bool, error) {
 	return seen, err
 }
 
-// DueMail returns up to max mails of the outbox that are to be tried by now, the oldest first.
-func (d *DB) DueMail(now time.Time, max int) ([]Mail, error) {
-	return d.mail("WHERE next_try <= ? ORDER BY id LIMIT ?", micros(now), max)
-}
-
-// NextMail returns when the next mail is to be tried; false: the outbox is empty.
-func (d *DB) NextMail() (time.Time, bool, error) {
-	var next sql.NullInt64
-	err := d.query("outbox", func(rows *sql.Rows) error { return rows.Scan(&next) }, "SELECT min(next_try) FROM outbox")
-	return time.UnixMicro(next.Int64), next.Valid, err
+// NextMail returns the mail that is to be tried next, due or not; ok is false when the outbox is empty.
+func (d *DB) NextMail() (m Mail, ok bool, err error) {
+	list, err := d.mail("ORDER BY next_try, id LIMIT 1")
+	if err != nil || len(list) == 0 {
+		return Mail{}, false, err
+	}
+	return list[0], true, nil
 }
 
 func (d *DB) mail(where string, args ...any) ([]Mail, error) {

@@ -1,0 +1,178 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pyruse/pyruse/internal/ban"
+	"github.com/pyruse/pyruse/internal/state"
+)
+
+// Bounds of a request.
+const (
+	maxBody        = 64 << 10
+	requestTimeout = 10 * time.Second
+)
+
+// Listen makes the socket with mode 0660, and its folder if that is missing. A socket that a
+// dead daemon left behind is replaced; one that answers is an error.
+func Listen(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make the folder of the control socket: %w", err)
+	}
+	if c, err := net.Dial("unix", path); err == nil {
+		return nil, errors.Join(fmt.Errorf("open the control socket: another daemon answers on %s", path), c.Close())
+	} else if errors.Is(err, unix.ECONNREFUSED) {
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("remove the old control socket: %w", err)
+		}
+	}
+	// The mode is set before anybody can connect: the socket is made under the umask.
+	old := unix.Umask(0o117)
+	l, err := net.Listen("unix", path)
+	unix.Umask(old)
+	if err != nil {
+		return nil, fmt.Errorf("open the control socket: %w", err)
+	}
+	return l, nil
+}
+
+// Server answers requests on the socket.
+type Server struct {
+	daemon Daemon
+	http   *http.Server
+}
+
+type peerKey struct{}
+
+// NewServer returns a server for the daemon.
+func NewServer(d Daemon) *Server {
+	s := &Server{daemon: d}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.Status()) })
+	mux.HandleFunc("GET /v1/bans", s.list)
+	mux.HandleFunc("POST /v1/bans", s.change(s.add))
+	mux.HandleFunc("DELETE /v1/bans", s.change(s.remove))
+	s.http = &http.Server{
+		Handler:           http.MaxBytesHandler(mux, maxBody),
+		ReadHeaderTimeout: requestTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      3 * requestTimeout,
+		IdleTimeout:       requestTimeout,
+		MaxHeaderBytes:    maxBody,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, peerKey{}, peerUID(c))
+		},
+	}
+	return s
+}
+
+// Serve answers until Shutdown is called.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the control socket: %w", err)
+	}
+	return nil
+}
+
+// Shutdown ends the server; requests under way may finish until ctx is done. The socket is removed.
+func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
+
+// peerUID returns the user on the other side, -1 if that is not known.
+func peerUID(c net.Conn) int {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return -1
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return -1
+	}
+	uid := -1
+	err = raw.Control(func(fd uintptr) {
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			uid = int(cred.Uid)
+		}
+	})
+	if err != nil {
+		return -1
+	}
+	return uid
+}
+
+// change lets only root and the daemon's own user through.
+func (s *Server) change(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if uid, _ := r.Context().Value(peerKey{}).(int); uid != 0 && uid != os.Getuid() {
+			refuse(w, http.StatusForbidden, errors.New("only root and the daemon's own user may change bans"))
+			return
+		}
+		h(w, r)
+	}
+}
+
+func (s *Server) list(w http.ResponseWriter, _ *http.Request) { reply(w, fromStates(s.daemon.Bans())) }
+
+func fromStates(bans []state.Ban) []Ban {
+	list := make([]Ban, len(bans))
+	for i := range bans {
+		list[i] = FromState(bans[i])
+	}
+	return list
+}
+
+func (s *Server) add(w http.ResponseWriter, r *http.Request) {
+	var q banRequest
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&q); err != nil {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("read the request: %w", err))
+		return
+	}
+	b, err := NewBan(q.Set, q.Address, time.Duration(q.Seconds)*time.Second, time.Now())
+	if err == nil {
+		err = s.daemon.Ban(r.Context(), b)
+	}
+	switch {
+	case errors.Is(err, ErrRefused):
+		refuse(w, http.StatusConflict, err)
+	case err != nil:
+		refuse(w, http.StatusBadRequest, err)
+	default:
+		reply(w, FromState(b))
+	}
+}
+
+func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
+	a, err := ban.ParseAddr(r.URL.Query().Get("address"))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	gone, err := s.daemon.Unban(r.Context(), a, r.URL.Query().Get("set"))
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err)
+		return
+	}
+	reply(w, fromStates(gone))
+}
+
+func reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the client is gone: nobody to tell
+}
+
+func refuse(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(failure{err.Error()}) // the client is gone: nobody to tell
+}
