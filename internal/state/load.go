@@ -159,11 +159,14 @@ func (d *DB) MailFailed(id int64, attempts int, next time.Time, reason string) e
 	})
 }
 
-// ReportLines hands the lines with a time before the given one to yield, in the order in which
-// they were added, until yield returns false.
-func (d *DB) ReportLines(before time.Time, yield func(ReportLine) bool) error {
-	errStop := errors.New("stop")
-	err := d.query("report lines", func(rows *sql.Rows) error {
+// ReportLines hands the lines from before a point in time to yield, in the order of their times, until
+// there are no more or yield returns false. upTo marks the newest line that there was then.
+func (d *DB) ReportLines(before time.Time, yield func(ReportLine) bool) (upTo int64, err error) {
+	err = d.query("report lines", func(rows *sql.Rows) error { return rows.Scan(&upTo) }, "SELECT coalesce(max(id), 0) FROM report")
+	if err != nil {
+		return 0, err
+	}
+	err = d.query("report lines", func(rows *sql.Rows) error {
 		var l ReportLine
 		var usec int64
 		if err := rows.Scan(&l.Level, &usec, &l.Message, &l.Details); err != nil {
@@ -174,12 +177,15 @@ func (d *DB) ReportLines(before time.Time, yield func(ReportLine) bool) error {
 			return errStop
 		}
 		return nil
-	}, "SELECT level, time, message, details FROM report WHERE time < ? ORDER BY id", micros(before))
+	}, "SELECT level, time, message, details FROM report WHERE time < ? AND id <= ? ORDER BY time, id", micros(before), upTo)
 	if errors.Is(err, errStop) {
-		return nil
+		err = nil
 	}
-	return err
+	return upTo, err
 }
+
+// errStop ends a query early.
+var errStop = errors.New("stop")
 
 // LastReport returns up to when reports were closed; the zero time: never.
 func (d *DB) LastReport() (time.Time, error) {
@@ -194,11 +200,11 @@ func (d *DB) LastReport() (time.Time, error) {
 	return t, nil
 }
 
-// CloseReport ends a report in one transaction: the lines before the given time
-// leave, and the mail with them, if there is one, goes into the outbox.
-func (d *DB) CloseReport(before time.Time, m *Mail) error {
+// CloseReport ends a report in one transaction: the lines from before that time, up to the mark, leave,
+// and the mail with them, if there is one, goes into the outbox.
+func (d *DB) CloseReport(before time.Time, upTo int64, m *Mail) error {
 	return d.update("close the report", func(tx *Tx) error {
-		n, err := tx.exec("DELETE FROM report WHERE time < ?", micros(before))
+		n, err := tx.exec("DELETE FROM report WHERE time < ? AND id <= ?", micros(before), upTo)
 		if err != nil {
 			return err
 		}

@@ -83,7 +83,7 @@ func TestBatchComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	got.Mail = []Mail{m}
-	if err := db.ReportLines(noon.Add(time.Second), func(l ReportLine) bool { got.Report = append(got.Report, l); return true }); err != nil {
+	if _, err := db.ReportLines(noon.Add(time.Second), func(l ReportLine) bool { got.Report = append(got.Report, l); return true }); err != nil {
 		t.Fatal(err)
 	}
 	want.Mail[0].ID = 1
@@ -316,7 +316,7 @@ func TestTakeOverHappensOnce(t *testing.T) {
 		}
 	}
 	n := 0
-	if err := db.ReportLines(noon.Add(1), func(ReportLine) bool { n++; return true }); err != nil || n > 1 {
+	if _, err := db.ReportLines(noon.Add(1), func(ReportLine) bool { n++; return true }); err != nil || n > 1 {
 		t.Errorf("%d lines; %v", n, err)
 	}
 }
@@ -352,5 +352,38 @@ func BenchmarkCommitBans(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/ban")
 	if err := db.Close(); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// TestReportKeepsWhatCameMeanwhile adds a line between reading and closing.
+func TestReportKeepsWhatCameMeanwhile(t *testing.T) {
+	db := open(t, t.TempDir(), roomy)
+	midnight := noon.Add(12 * time.Hour)
+	commit(t, db, &Batch{Report: []ReportLine{
+		{ReportInfo, noon.Add(time.Second), "second", "ALL"}, {ReportInfo, noon, "first", "ALL"}, {ReportInfo, midnight, "tomorrow", "ALL"},
+	}})
+	lines := func() (messages []string, upTo int64) {
+		upTo, err := db.ReportLines(midnight, func(l ReportLine) bool { messages = append(messages, l.Message); return true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return messages, upTo
+	}
+	got, upTo := lines()
+	if diff := cmp.Diff([]string{"first", "second"}, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	commit(t, db, &Batch{Report: []ReportLine{{ReportInfo, noon, "late", "ALL"}}})
+	if err := db.CloseReport(midnight, upTo, &Mail{MessageID: "r", Data: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := lines(); len(got) != 1 || got[0] != "late" {
+		t.Errorf("after closing there is %q, want only the late line", got)
+	}
+	if m, ok, err := db.NextMail(); !ok || m.MessageID != "r" || err != nil {
+		t.Errorf("outbox: %+v, %v, %v", m, ok, err)
+	}
+	if last, err := db.LastReport(); !last.Equal(midnight) || err != nil {
+		t.Errorf("last report %v, %v", last, err)
 	}
 }
