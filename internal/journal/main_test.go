@@ -1,0 +1,9 @@
+package journal_test
+
+import (
+	"testing"
+
+	"github.com/pyruse/pyruse/internal/journal/journaltest"
+)
+
+func TestMain(m *testing.M) { journaltest.Main(m) }

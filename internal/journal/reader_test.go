@@ -1,0 +1,611 @@
+package journal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pyruse/pyruse/internal/journal"
+	"github.com/pyruse/pyruse/internal/journal/journaltest"
+)
+
+// patience bounds the waits of the tests; only a failure uses it up.
+const patience = 20 * time.Second
+
+func open(t testing.TB, o journal.Options) *journal.Reader {
+	t.Helper()
+	r, err := journal.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return r
+}
+
+func follow(t testing.TB, r *journal.Reader) <-chan struct{} {
+	t.Helper()
+	changed, err := r.Follow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
+// message returns the current entry's MESSAGE if the test sent it, else "": journald
+// logs things of its own.
+func message(r *journal.Reader) string {
+	if id, _ := r.Field("SYSLOG_IDENTIFIER"); strings.HasPrefix(string(id), "systemd") {
+		return ""
+	}
+	b, _ := r.Field("MESSAGE")
+	return string(b)
+}
+
+// rest reads to the end of what is there.
+func rest(t testing.TB, r *journal.Reader) []string {
+	t.Helper()
+	var all []string
+	for {
+		ok, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return all
+		}
+		if m := message(r); m != "" {
+			all = append(all, m)
+		}
+	}
+}
+
+// await reads n messages, waiting for them as the daemon does.
+func await(t testing.TB, r *journal.Reader, changed <-chan struct{}, n int) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var all []string
+	for {
+		all = append(all, rest(t, r)...)
+		if len(all) >= n {
+			return all
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			t.Fatalf("got %d of %d messages: %q", len(all), n, all)
+		}
+	}
+}
+
+func send(t testing.TB, messages ...string) {
+	t.Helper()
+	for _, m := range messages {
+		journaltest.Message(t, m)
+	}
+}
+
+func numbered(prefix string, from, to int) []string {
+	var all []string
+	for i := from; i < to; i++ {
+		all = append(all, prefix+strconv.Itoa(i))
+	}
+	return all
+}
+
+func want(t testing.TB, got, want []string) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("messages (-want +got):\n%s", diff)
+	}
+}
+
+func TestReaderFields(t *testing.T) {
+	journaltest.Fresh(t)
+	long := strings.Repeat("é", 3000) // 6000 bytes
+	journaltest.Send(t,
+		journaltest.F("MESSAGE", "first"), journaltest.F("MESSAGE", "second"),
+		journaltest.F("BINARY", "a\x00b\nc\xff"), journaltest.F("EMPTY", ""),
+		journaltest.F("LONG", "x"+long), journaltest.F("RAW", strings.Repeat("\xbf", 2000)), journaltest.F("PRIORITY", "4"))
+	journaltest.Sync(t)
+	r := open(t, journal.Options{MaxField: 1000})
+	found := false
+	for !found {
+		ok, err := r.Next()
+		if err != nil || !ok {
+			t.Fatalf("Next: %v, %v", ok, err)
+		}
+		_, found = r.Field("BINARY")
+	}
+	for _, c := range []struct {
+		field, want string
+		ok          bool
+	}{
+		{"MESSAGE", "first", true},
+		{"BINARY", "a\x00b\nc\xff", true},
+		{"EMPTY", "", true},
+		{"LONG", "x" + long[:998], true}, // not 999: that would split the é
+		{"RAW", strings.Repeat("\xbf", 1000), true},
+		{"PRIORITY", "4", true},
+		{"_UID", "0", true},
+		{"__REALTIME_TIMESTAMP", strconv.FormatInt(r.UnixMicro(), 10), true},
+		{"__CURSOR", r.Cursor(), true},
+		{"__SEQNUM", "", false},
+		{"MISSING", "", false},
+		{"", "", false},
+		{"not a name", "", false},
+		{"A=B", "", false},
+	} {
+		got, ok := r.Field(c.field)
+		if string(got) != c.want || ok != c.ok {
+			t.Errorf("Field(%q) = %q, %v; want %q, %v", c.field, got, ok, c.want, c.ok)
+		}
+	}
+	if _, ok := r.Field("__MONOTONIC_TIMESTAMP"); !ok {
+		t.Error("no __MONOTONIC_TIMESTAMP")
+	}
+	if s := r.Stats(); s != (journal.Stats{}) {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// Pyruse 2 stopped at an entry without MESSAGE.
+func TestPyruse2EntryWithoutMessage(t *testing.T) {
+	journaltest.Fresh(t)
+	journaltest.Send(t, journaltest.F("OTHER", "thing"))
+	send(t, "behind")
+	journaltest.Sync(t)
+	r := open(t, journal.Options{})
+	want(t, rest(t, r), []string{"behind"})
+}
+
+func TestReaderHugeMessage(t *testing.T) {
+	journaltest.Fresh(t)
+	huge := strings.Repeat("0123456789abcdef", 1<<20) // 16 MiB
+	r := open(t, journal.Options{})
+	changed := follow(t, r)
+	send(t, huge, "behind")
+	got := await(t, r, changed, 2)
+	want(t, got, []string{huge[:journal.DefaultMaxField], "behind"})
+}
+
+func TestReaderTail(t *testing.T) {
+	journaltest.Fresh(t)
+	send(t, numbered("old", 0, 10)...)
+	journaltest.Rotate(t)
+	send(t, numbered("old", 10, 20)...)
+	journaltest.Sync(t)
+	r := open(t, journal.Options{})
+	if err := r.SeekTail(); err != nil {
+		t.Fatal(err)
+	}
+	if r.Cursor() == "" {
+		t.Error("no cursor at the tail")
+	}
+	if got, ok := r.Field("MESSAGE"); ok {
+		t.Errorf("a field before Next: %q", got)
+	}
+	changed := follow(t, r)
+	want(t, rest(t, r), nil)
+	send(t, "new1")
+	want(t, await(t, r, changed, 1), []string{"new1"})
+	journaltest.Rotate(t)
+	send(t, "new2", "new3")
+	want(t, await(t, r, changed, 2), []string{"new2", "new3"})
+}
+
+func TestReaderTailOfEmptyJournal(t *testing.T) {
+	journaltest.Fresh(t)
+	dir := t.TempDir()
+	r := open(t, journal.Options{Directory: dir})
+	if err := r.SeekTail(); err != nil {
+		t.Fatal(err)
+	}
+	changed := follow(t, r)
+	want(t, rest(t, r), nil)
+	journaltest.AppendFile(t, filepath.Join(dir, "a.journal"), history(0, 3))
+	want(t, await(t, r, changed, 3), numbered("entry ", 0, 3))
+}
+
+// history returns entries of one second each, from to to.
+func history(from, to int) []journaltest.Entry {
+	var all []journaltest.Entry
+	for i := from; i < to; i++ {
+		all = append(all, journaltest.Entry{UnixMicro: epoch + int64(i)*1e6, Fields: []journaltest.Field{
+			journaltest.F("MESSAGE", fmt.Sprint("entry ", i)), journaltest.F("_SYSTEMD_UNIT", "ssh.service"),
+		}})
+	}
+	return all
+}
+
+const epoch = 1_700_000_000_000_000
+
+func TestReaderSeek(t *testing.T) {
+	dir := t.TempDir()
+	path := journaltest.WriteFile(t, dir, history(0, 10))
+	for name, o := range map[string]journal.Options{
+		"directory": {Directory: dir, MustExist: true},
+		"file":      {Files: []string{path}, MustExist: true},
+		"pattern":   {Files: []string{filepath.Join(dir, "t*.journal")}, MustExist: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := open(t, o)
+			want(t, rest(t, r), numbered("entry ", 0, 10))
+			if ok, err := r.Next(); ok || err != nil {
+				t.Fatalf("Next at the end: %v, %v", ok, err)
+			}
+			last := r.Cursor()
+			if err := r.SeekTime(time.UnixMicro(epoch + 6_500_000)); err != nil {
+				t.Fatal(err)
+			}
+			want(t, rest(t, r), numbered("entry ", 7, 10))
+			if err := r.SeekTime(time.Unix(-5, 0)); err != nil {
+				t.Fatal(err)
+			}
+			if ok, err := r.Next(); !ok || err != nil || r.UnixMicro() != epoch {
+				t.Fatalf("Next: %v, %v at %d", ok, err, r.UnixMicro())
+			}
+			first := r.Cursor()
+			if found, err := r.SeekCursor(last); !found || err != nil {
+				t.Fatalf("SeekCursor: %v, %v", found, err)
+			}
+			want(t, rest(t, r), nil)
+			if r.Cursor() != last {
+				t.Errorf("cursor %q, want %q", r.Cursor(), last)
+			}
+			if found, err := r.SeekCursor(first); !found || err != nil {
+				t.Fatalf("SeekCursor: %v, %v", found, err)
+			}
+			want(t, rest(t, r), numbered("entry ", 1, 10))
+			if err := r.SeekHead(); err != nil {
+				t.Fatal(err)
+			}
+			want(t, rest(t, r), numbered("entry ", 0, 10))
+			if _, err := r.SeekCursor("nonsense"); err == nil {
+				t.Error("no error for a cursor that is none")
+			}
+		})
+	}
+}
+
+func TestReaderCursorOfDeletedEntry(t *testing.T) {
+	journaltest.Fresh(t)
+	send(t, "a", "b")
+	journaltest.Sync(t)
+	r := open(t, journal.Options{})
+	want(t, rest(t, r), []string{"a", "b"})
+	seen := r.Cursor()
+	send(t, "c")
+	journaltest.Rotate(t)
+	send(t, "d", "e")
+	journaltest.Vacuum(t) // takes d and e as well: the active files have just been archived
+	send(t, "f", "g")
+	journaltest.Sync(t)
+
+	r = open(t, journal.Options{})
+	found, err := r.SeekCursor(seen)
+	if found || err != nil {
+		t.Fatalf("SeekCursor: %v, %v", found, err)
+	}
+	got := rest(t, r)
+	if len(got) < 2 || got[len(got)-2] != "f" || slices.Contains(got, "a") || slices.Contains(got, "b") {
+		t.Fatalf("behind the deleted entry: %q", got)
+	}
+}
+
+// A cursor that is later than all there is (the clock was ahead when it was
+// written, and its file is gone) must not keep new entries from being seen.
+func TestReaderCursorOfTheFuture(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.journal")
+	journaltest.AppendFile(t, path, history(0, 3))
+	r := open(t, journal.Options{Directory: dir})
+	found, err := r.SeekCursor("s=00112233445566778899aabbccddeeff;i=1;b=00112233445566778899aabbccddee00;m=1;t=7fffffffffffff;x=1")
+	if found || err != nil {
+		t.Fatalf("SeekCursor: %v, %v", found, err)
+	}
+	changed := follow(t, r)
+	want(t, rest(t, r), nil)
+	journaltest.AppendFile(t, path, history(3, 5))
+	want(t, await(t, r, changed, 2), numbered("entry ", 3, 5))
+}
+
+func TestReaderFollowsThroughEverything(t *testing.T) {
+	journaltest.Fresh(t)
+	r := open(t, journal.Options{})
+	if err := r.SeekTail(); err != nil {
+		t.Fatal(err)
+	}
+	changed := follow(t, r)
+	var all, got []string
+	n := 0
+	for _, step := range []struct {
+		name string
+		do   func()
+	}{
+		{"nothing", func() {}},
+		{"rotation", func() { journaltest.Rotate(t) }},
+		{"vacuum", func() { journaltest.Vacuum(t) }},
+		{"restart of journald", func() { journaltest.RestartJournald(t) }},
+		{"move to the persistent journal", func() {
+			if err := os.MkdirAll(journaltest.PersistentDir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			journaltest.Flush(t)
+		}},
+		{"rotation of the persistent journal", func() { journaltest.Rotate(t) }},
+		{"vacuum of the persistent journal", func() { journaltest.Vacuum(t) }},
+		{"the directory removed and made again", func() {
+			journaltest.StopJournald(t)
+			if err := os.RemoveAll(journaltest.PersistentDir); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.MkdirAll(journaltest.PersistentDir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			journaltest.StartJournald(t)
+		}},
+	} {
+		step.do()
+		batch := numbered(step.name+" ", 0, 5)
+		send(t, batch...)
+		all, n = append(all, batch...), n+5
+		got = append(got, await(t, r, changed, 5)...)
+		if !slices.Equal(got, all) {
+			t.Fatalf("after %s:\n%s", step.name, cmp.Diff(all, got))
+		}
+	}
+	t.Logf("%+v", r.Stats())
+}
+
+// What is in the journal's files when they are rotated and deleted between two reads
+// is either read or gone, but nothing is read twice, and nothing behind is missed.
+func TestReaderResumesExactly(t *testing.T) {
+	journaltest.Fresh(t)
+	var got []string
+	cursor := ""
+	total := 0
+	for round := range 12 {
+		switch round % 4 {
+		case 1:
+			journaltest.Rotate(t)
+		case 2:
+			journaltest.RestartJournald(t)
+		case 3:
+			if err := os.MkdirAll(journaltest.PersistentDir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			journaltest.Flush(t)
+		}
+		send(t, numbered("m", total, total+7)...)
+		total += 7
+		journaltest.Sync(t)
+		r := open(t, journal.Options{})
+		if cursor != "" {
+			if found, err := r.SeekCursor(cursor); !found || err != nil {
+				t.Fatalf("round %d: SeekCursor: %v, %v", round, found, err)
+			}
+		}
+		got = append(got, rest(t, r)...)
+		cursor = r.Cursor()
+	}
+	want(t, got, numbered("m", 0, total))
+}
+
+func TestReaderWaitsForAJournal(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		o    func(dir string) journal.Options
+	}{
+		{"directory", func(dir string) journal.Options { return journal.Options{Directory: dir} }},
+		{"file", func(dir string) journal.Options {
+			return journal.Options{Files: []string{filepath.Join(dir, "a.journal")}}
+		}},
+		{"pattern", func(dir string) journal.Options {
+			return journal.Options{Files: []string{filepath.Join(dir, "*.journal")}}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			base := t.TempDir()
+			dir := filepath.Join(base, "not", "there", "yet")
+			r := open(t, c.o(dir))
+			if err := r.SeekTail(); err != nil {
+				t.Fatal(err)
+			}
+			changed := follow(t, r)
+			want(t, rest(t, r), nil)
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "a.journal")
+			journaltest.AppendFile(t, path, history(0, 3))
+			want(t, await(t, r, changed, 3), numbered("entry ", 0, 3))
+			journaltest.AppendFile(t, path, history(3, 6))
+			want(t, await(t, r, changed, 3), numbered("entry ", 3, 6))
+			if err := os.RemoveAll(filepath.Join(base, "not")); err != nil {
+				t.Fatal(err)
+			}
+			want(t, rest(t, r), nil)
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			journaltest.AppendFile(t, path, history(6, 9))
+			want(t, await(t, r, changed, 3), numbered("entry ", 6, 9))
+		})
+	}
+}
+
+func TestReaderWaitsForTheSystemJournal(t *testing.T) {
+	journaltest.Fresh(t)
+	journaltest.StopJournald(t)
+	if err := os.RemoveAll("/run/log"); err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, journal.Options{})
+	if err := r.SeekTail(); err != nil {
+		t.Fatal(err)
+	}
+	changed := follow(t, r)
+	want(t, rest(t, r), nil)
+	journaltest.StartJournald(t)
+	send(t, "a", "b")
+	want(t, await(t, r, changed, 2), []string{"a", "b"})
+}
+
+func TestReaderNamespace(t *testing.T) {
+	id := journaltest.MachineID(t)
+	volatile := filepath.Join(journaltest.VolatileDir, id+".web")
+	persistent := filepath.Join(journaltest.PersistentDir, id+".web")
+	t.Cleanup(func() { os.RemoveAll(volatile); os.RemoveAll(journaltest.PersistentDir) })
+	mkdir := func(dir string) {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mkdir(volatile)
+	journaltest.AppendFile(t, filepath.Join(volatile, "system.journal"), history(0, 3))
+	r := open(t, journal.Options{Namespace: "web"})
+	changed := follow(t, r)
+	want(t, await(t, r, changed, 3), numbered("entry ", 0, 3))
+	mkdir(persistent)
+	journaltest.AppendFile(t, filepath.Join(persistent, "system.journal"), history(3, 6))
+	want(t, await(t, r, changed, 3), numbered("entry ", 3, 6))
+	journaltest.AppendFile(t, filepath.Join(persistent, "system.journal"), history(6, 8))
+	want(t, await(t, r, changed, 2), numbered("entry ", 6, 8))
+}
+
+func TestReaderSkipsWhatIsDamaged(t *testing.T) {
+	dir := t.TempDir()
+	good := filepath.Join(dir, "good.journal")
+	bad := filepath.Join(dir, "bad.journal")
+	journaltest.AppendFile(t, good, history(0, 5))
+	if err := os.WriteFile(bad, []byte("LPKSHHRH and then nothing of use"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]journal.Options{
+		"directory": {Directory: dir}, "files": {Files: []string{good, bad}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := open(t, o)
+			changed := follow(t, r)
+			want(t, rest(t, r), numbered("entry ", 0, 5))
+			_ = changed
+		})
+	}
+	if _, err := journal.Open(journal.Options{Files: []string{bad}}); err == nil {
+		t.Error("no error for a file that is no journal")
+	}
+}
+
+// Damage in the middle of a file must end in Next reporting false, and must not
+// keep another file from being followed.
+func TestReaderSurvivesDamageInside(t *testing.T) {
+	for _, offset := range []float64{0.3, 0.5, 0.7, 0.9} {
+		t.Run(fmt.Sprint(offset), func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "a.journal")
+			journaltest.AppendFile(t, path, history(0, 2000))
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			junk := []byte(strings.Repeat("\xa5junk", 4000))
+			_, err = f.WriteAt(junk, int64(offset*float64(info.Size()))&^7)
+			if err := errors.Join(err, f.Close()); err != nil {
+				t.Fatal(err)
+			}
+			r := open(t, journal.Options{Directory: dir})
+			changed := follow(t, r)
+			n := len(rest(t, r))
+			t.Logf("%d of 2000 entries, %+v", n, r.Stats())
+			journaltest.AppendFile(t, filepath.Join(dir, "b.journal"), history(3000, 3003))
+			want(t, await(t, r, changed, 3), numbered("entry ", 3000, 3003))
+		})
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name string
+		o    journal.Options
+		is   error
+	}{
+		{"two places", journal.Options{Directory: dir, Namespace: "x"}, nil},
+		{"bad namespace", journal.Options{Namespace: "../x"}, nil},
+		{"bad pattern", journal.Options{Files: []string{"[" + dir}}, nil},
+		{"no file", journal.Options{Files: []string{filepath.Join(dir, "none.journal")}, MustExist: true}, fs.ErrNotExist},
+		{"empty directory", journal.Options{Directory: dir, MustExist: true}, fs.ErrNotExist},
+	} {
+		r, err := journal.Open(c.o)
+		if err == nil {
+			r.Close()
+			t.Errorf("%s: no error", c.name)
+		} else if c.is != nil && !errors.Is(err, c.is) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// The clock of one machine decides nothing: the order is the one of its journal.
+func TestReaderClockJumps(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.journal")
+	r := open(t, journal.Options{Directory: dir})
+	changed := follow(t, r)
+	journaltest.AppendFile(t, path, history(1000, 1003))
+	want(t, await(t, r, changed, 3), numbered("entry ", 1000, 1003))
+	journaltest.AppendFile(t, path, history(10, 13))
+	want(t, await(t, r, changed, 3), numbered("entry ", 10, 13))
+	cursor := r.Cursor()
+	journaltest.AppendFile(t, path, history(5, 8))
+	again := open(t, journal.Options{Directory: dir})
+	if found, err := again.SeekCursor(cursor); !found || err != nil {
+		t.Fatalf("SeekCursor: %v, %v", found, err)
+	}
+	want(t, rest(t, again), numbered("entry ", 5, 8))
+	want(t, await(t, r, changed, 3), numbered("entry ", 5, 8))
+}
+
+func TestFollowEndsAtOnce(t *testing.T) {
+	r, err := journal.Open(journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := follow(t, r)
+	for range 3 {
+		rest(t, r)
+		select {
+		case <-changed:
+		default:
+		}
+	}
+	done := make(chan error)
+	go func() { done <- r.Close() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("Close does not return")
+	}
+}
