@@ -310,7 +310,7 @@ func TestWorkerBrokenOutbox(t *testing.T) {
 // The whole way: a message that sendmail first refuses leaves the outbox when it is accepted.
 func TestWorkerWithSendmail(t *testing.T) {
 	b := box{}
-	m, err := plain().Outgoing(time.Now())
+	m, err := plain().Outgoing(time.Unix(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
