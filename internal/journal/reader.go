@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
-
-	"github.com/coreos/go-systemd/v22/sdjournal"
 )
 
 // safetyTick is how often a following Reader looks at the journal without having
@@ -35,8 +34,10 @@ type Options struct {
 	MustExist bool
 }
 
-// Reader reads a systemd journal, in the order of libsystemd: that in which one
-// journald wrote the entries, whatever the clock did, and by time where several journals are mixed.
+// Reader reads a systemd journal. Entries of one journald come in the order in which
+// it wrote them, whatever the clock did. Where the journals of several hosts are read
+// (Directory and Files), their entries are mixed by time, as far as they have arrived: one that arrives late
+// is returned late, not left out.
 //
 // Before the first Next, one of the Seek methods says where to begin; the default
 // is the oldest entry.
@@ -44,33 +45,34 @@ type Reader struct {
 	place    place
 	maxField int
 
-	j       *sdjournal.Journal // nil while there is no journal
-	known   map[fileID]found   // what j was opened with
-	useless map[fileID]found   // files that could not be opened, to be tried again when they change
-	start   position           // where to go on in a newly opened journal
-	pending bool               // j stands on an entry that Next has not returned yet
-	broken  bool               // j failed, it has to be opened again
-
-	current bool // there is a current entry, and j stands on it
-	usec    int64
-	cursor  string // of the current or else of the last entry; "": not asked for yet, or none
+	origins []*origin
+	cur     *origin // the one with the current entry, nil if there is none
+	last    string  // the cursor of the last entry, once there is no current one
+	stale   bool    // idle origins may have something new
+	sought  sought  // for origins that turn up later
 
 	watch *watch // nil unless following
 	stats Stats
 }
 
-// Stats counts what a Reader met with.
-type Stats struct {
-	Damaged  uint64 // entries and fields that could not be read, and were left out
-	Reopened uint64 // times that the journal was opened again: it had appeared, moved or failed
-	Gaps     uint64 // times that the entry to go on behind was gone after opening again
+// sought is where the last Seek method went to.
+type sought struct {
+	all   position
+	named positions
 }
 
-// position is a place in the journal to go on from: behind the entry cursor if that
-// is given, else the first entry not before usec.
-type position struct {
-	cursor string
-	usec   int64
+func (s sought) in(name string) position {
+	if p, ok := s.named[name]; ok {
+		return p
+	}
+	return s.all
+}
+
+// Stats counts what a Reader met with.
+type Stats struct {
+	Damaged  uint64 // entries, fields and files that could not be read, and were left out
+	Reopened uint64 // times that a journal was opened again: it had appeared, moved, been rotated or failed
+	Gaps     uint64 // times that the entry to go on behind was gone then
 }
 
 // Open opens a journal. It fails if libsystemd is missing or if the journal may not be read (fs.ErrPermission).
@@ -79,216 +81,143 @@ func Open(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{place: p, maxField: o.MaxField}
+	r := &Reader{place: p, maxField: o.MaxField, stale: true}
 	if r.maxField <= 0 {
 		r.maxField = DefaultMaxField
 	}
 	if o.MustExist && len(p.files()) == 0 {
 		return nil, fmt.Errorf("open the journal: no journal file in %s: %w", p, fs.ErrNotExist)
 	}
-	if err := r.open(); err != nil {
+	if !p.grouped {
+		r.add("")
+	}
+	if err := r.refresh(); err != nil {
+		_ = r.Close() // the first error says it
 		return nil, err
 	}
 	return r, nil
 }
 
-// open opens what is there, if anything is, and goes to r.start.
-func (r *Reader) open() error {
-	known := r.place.present()
-	if len(known) == 0 {
-		return nil
+func (r *Reader) add(name string) *origin {
+	o := &origin{
+		name: name, system: r.place.system, maxField: r.maxField,
+		watched: r.watch != nil, stats: &r.stats, start: r.sought.in(name),
 	}
+	r.origins = append(r.origins, o)
+	return o
+}
+
+// refresh opens what has turned up. It is an error if nothing can be opened, although
+// there is something; where only some of several journals cannot, it counts as damage.
+func (r *Reader) refresh() error {
 	if err := r.place.readable(); err != nil {
 		return err
 	}
-	j, err := r.openFiles(known)
-	if err != nil || j == nil {
-		return err
-	}
-	if err := r.prepare(j); err != nil {
-		j.Close()
-		return err
-	}
-	if r.j != nil {
-		r.j.Close()
-		r.stats.Reopened++
-	}
-	r.j, r.known, r.broken = j, known, false
-	ok, err := r.seek(r.start)
-	if err != nil {
-		r.broken = true
-		return err
-	}
-	if !ok && r.start.cursor != "" {
-		r.stats.Gaps++
-	}
-	return nil
-}
-
-func (r *Reader) prepare(j *sdjournal.Journal) error {
-	// The threshold counts the name and "=", too, which are 65 bytes at most, and
-	// cut wants to see the character behind the last byte.
-	if err := j.SetDataThreshold(uint64(r.maxField) + 65 + 4); err != nil {
-		return fmt.Errorf("open the journal: %w", err)
-	}
-	if r.watch != nil {
-		return r.process(j)
-	}
-	return nil
-}
-
-// openFiles opens the journal. Of files that were listed, those which cannot be
-// opened (just being made, or damaged beyond use) move from known to r.useless.
-func (r *Reader) openFiles(known map[fileID]found) (*sdjournal.Journal, error) {
-	if r.place.patterns == nil {
-		j, err := r.place.open(nil)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil // gone again
-		}
-		if err != nil {
-			return nil, fmt.Errorf("open the journal: %w", err)
-		}
-		return j, nil
-	}
-	files := make([]string, 0, len(known))
-	for _, f := range known {
-		files = append(files, f.path)
-	}
-	r.useless = nil
-	if j, err := r.place.open(files); err == nil {
-		return j, nil
-	}
-	files, r.useless = files[:0], map[fileID]found{}
+	present := r.place.present()
 	var errs []error
-	for id, f := range known {
-		j, err := r.place.open([]string{f.path})
-		if err != nil {
-			r.useless[id] = f
-			delete(known, id)
-			errs = append(errs, fmt.Errorf("open the journal: %w", err))
-			continue
+	for _, o := range r.origins {
+		if err := o.refresh(present[o.name]); err != nil {
+			errs = append(errs, err)
 		}
-		j.Close()
-		files = append(files, f.path)
+		delete(present, o.name)
 	}
-	if len(files) == 0 {
-		return nil, errors.Join(errs...)
+	for name, files := range present {
+		if err := r.add(name).refresh(files); err != nil {
+			errs = append(errs, err)
+		}
 	}
-	j, err := r.place.open(files)
-	if err != nil {
-		return nil, fmt.Errorf("open the journal: %w", err)
+	r.stale = true
+	if len(errs) == len(r.origins) {
+		return errors.Join(errs...)
 	}
-	return j, nil
-}
-
-// process has libsystemd look at what changed in its directories.
-func (r *Reader) process(j *sdjournal.Journal) error {
-	if r.place.patterns != nil {
-		return nil // no directories: libsystemd sees by itself that a file has grown
-	}
-	if code := j.Wait(0); code < 0 {
-		return fmt.Errorf("look for changes of the journal: %w", syscall.Errno(-code))
-	}
+	r.stats.Damaged += uint64(len(errs))
 	return nil
 }
 
 // SeekHead goes to the beginning: Next returns the oldest entry.
-func (r *Reader) SeekHead() error {
-	_, err := r.seek(position{})
-	return err
-}
+func (r *Reader) SeekHead() error { return r.seekAll(position{}) }
 
 // SeekTime goes to the time t: Next returns the first entry that is not older.
 func (r *Reader) SeekTime(t time.Time) error {
-	_, err := r.seek(position{usec: max(0, t.UnixMicro())})
+	return r.seekAll(position{usec: max(0, t.UnixMicro())})
+}
+
+func (r *Reader) seekAll(p position) error {
+	_, err := r.seek(sought{all: p})
 	return err
 }
 
-// SeekCursor goes to the entry of that cursor: Next returns the one behind it. If that
-// entry is gone, found is false, and Next returns the first one that is left of those
-// behind it. If none is left, Next returns what is logged from now on. It is an error if
-// cursor is not the text of a cursor.
+func (r *Reader) seek(s sought) (complete bool, err error) {
+	r.sought, r.cur, r.last, r.stale = s, nil, "", true
+	complete = true
+	missing := len(s.named)
+	for _, o := range r.origins {
+		if _, ok := s.named[o.name]; ok {
+			missing--
+		}
+		ok, err := o.seek(s.in(o.name))
+		if err != nil {
+			return false, err
+		}
+		complete = complete && ok
+	}
+	return complete && missing == 0, nil
+}
+
+// SeekCursor goes to a place that Position returned, or to the entry of a cursor: Next returns the
+// one behind it. It reports whether that entry, or the one directly behind it, is still
+// there. If not, entries may have been missed; Next then returns the first one that is left of those
+// behind it, and what is logged from now on if none is left. It is an error if the text
+// is no such place.
 func (r *Reader) SeekCursor(cursor string) (found bool, err error) {
+	if strings.Contains(cursor, " ") {
+		named, err := parsePositions(cursor)
+		if err != nil {
+			return false, err
+		}
+		return r.seek(sought{named: named})
+	}
 	if _, err := parseCursor(cursor); err != nil {
 		return false, err
 	}
-	return r.seek(position{cursor: cursor})
+	found, err = r.seek(sought{all: position{cursor: cursor}})
+	r.last = cursor
+	return found && len(r.origins) > 0, err
 }
 
-// SeekTail goes to the end: Next returns what is logged from now on. Cursor returns
-// the last entry's; it is "" if the journal is empty (or not there yet; all that it turns out to hold then counts
-// as new).
+// SeekTail goes to the end: Next returns what is logged from now on. A journal that is
+// empty or not there yet counts as new as a whole.
 func (r *Reader) SeekTail() error {
-	if r.j == nil {
-		return r.SeekHead()
+	r.sought, r.cur, r.last, r.stale = sought{}, nil, "", true
+	for _, o := range r.origins {
+		if err := o.seekTail(); err != nil {
+			return fmt.Errorf("go to the end of the journal: %w", err)
+		}
 	}
-	// After sd_journal_seek_tail alone, sd_journal_next would begin anywhere.
-	if err := r.j.SeekTail(); err != nil {
-		return fmt.Errorf("go to the end of the journal: %w", err)
-	}
-	n, err := r.j.Previous()
-	if err != nil {
-		return fmt.Errorf("go to the end of the journal: %w", err)
-	}
-	if n == 0 {
-		return r.SeekHead()
-	}
-	cursor, err := r.j.GetCursor()
-	if err != nil {
-		return fmt.Errorf("go to the end of the journal: %w", err)
-	}
-	r.pending, r.current = false, false
-	r.start, r.cursor = position{cursor: cursor}, cursor
 	return nil
 }
 
-func (r *Reader) seek(p position) (found bool, err error) {
-	r.start, r.cursor = p, p.cursor
-	r.pending, r.current = false, false
-	switch {
-	case r.j == nil:
-		return false, nil
-	case p.cursor != "":
-		return r.seekBehind(p.cursor)
-	case p.usec > 0:
-		err = r.j.SeekRealtimeUsec(uint64(p.usec))
-	default:
-		err = r.j.SeekHead()
+// Position returns the place behind the current entry (or behind the last one, once
+// Next has returned false; or the place that was sought) for SeekCursor: the cursor of that
+// entry, or where there may be several journals, a text with a cursor of each, that is some
+// hundred bytes long for each. It is "" if there is no entry to be behind of.
+func (r *Reader) Position() string {
+	if !r.place.grouped {
+		o := r.origins[0]
+		o.keepPlace()
+		return o.start.cursor
 	}
-	if err != nil {
-		return false, fmt.Errorf("go to a place in the journal: %w", err)
+	ps := positions{}
+	for name, p := range r.sought.named {
+		ps[name] = p // of those that are not there now
 	}
-	return true, nil
-}
-
-func (r *Reader) seekBehind(text string) (found bool, err error) {
-	wanted, err := parseCursor(text)
-	if err != nil {
-		return false, err
+	for _, o := range r.origins {
+		o.keepPlace()
+		if o.start.cursor != "" {
+			ps[o.name] = o.start
+		}
 	}
-	if err := r.j.SeekCursor(text); err != nil {
-		return false, fmt.Errorf("go to a place in the journal: %w", err)
-	}
-	n, err := r.j.Next()
-	if err != nil {
-		return false, fmt.Errorf("go to a place in the journal: %w", err)
-	}
-	if n == 0 {
-		// Without this, whatever counts as older than the cursor (because it was
-		// logged while the clock was ahead) would never be returned.
-		return false, r.SeekTail()
-	}
-	text, err = r.j.GetCursor()
-	if err != nil {
-		return false, fmt.Errorf("go to a place in the journal: %w", err)
-	}
-	landed, err := parseCursor(text)
-	if err != nil {
-		return false, err
-	}
-	found = sameEntry(wanted, landed)
-	r.pending = !found
-	return found, nil
+	return ps.String()
 }
 
 // Follow makes the Reader notice what is added to the journal. Whenever Next has
@@ -311,8 +240,12 @@ func (r *Reader) follow(tick time.Duration) (<-chan struct{}, error) {
 		return nil, err
 	}
 	r.watch = w
-	if r.j != nil {
-		if err := r.process(r.j); err != nil {
+	for _, o := range r.origins {
+		o.watched = true
+		if o.j == nil {
+			continue
+		}
+		if err := o.process(o.j); err != nil {
 			return nil, err
 		}
 	}
@@ -322,13 +255,30 @@ func (r *Reader) follow(tick time.Duration) (<-chan struct{}, error) {
 // Next makes the next entry the current one. It reports false at the end of what there is by now.
 // An entry that is damaged is left out (see Stats).
 func (r *Reader) Next() (bool, error) {
-	for {
-		if r.j != nil && !r.broken {
-			ok, err := r.advance()
-			if ok || err != nil {
-				return ok, err
-			}
+	if o := r.cur; o != nil {
+		r.cur = nil
+		err := o.advance()
+		if o.state == idle {
+			r.last = o.start.cursor
 		}
+		if err != nil {
+			return false, err
+		}
+	}
+	if len(r.origins) > 1 && r.watch != nil && r.watch.dirty.Load() {
+		// One that always has more must not keep the others waiting.
+		if _, err := r.catchUp(); err != nil {
+			return false, err
+		}
+	}
+	for {
+		if err := r.poll(); err != nil {
+			return false, err
+		}
+		if r.pick() {
+			return true, nil
+		}
+		r.stale = true
 		again, err := r.catchUp()
 		if !again || err != nil {
 			return false, err
@@ -336,124 +286,114 @@ func (r *Reader) Next() (bool, error) {
 	}
 }
 
-// advance goes to the next readable entry of r.j.
-func (r *Reader) advance() (bool, error) {
-	for {
-		if !r.pending {
-			n, err := r.j.Next()
-			if n == 0 || err != nil {
-				r.rest()
-				r.broken = err != nil
-				if err != nil {
-					return false, fmt.Errorf("read the next journal entry: %w", err)
-				}
-				return false, nil
+// poll loads the next entry of each origin that may have one.
+func (r *Reader) poll() error {
+	if !r.stale {
+		return nil
+	}
+	r.stale = false
+	for _, o := range r.origins {
+		if o.state == idle || o.state == landed {
+			if err := o.advance(); err != nil {
+				r.stale = true
+				return err
 			}
 		}
-		r.pending, r.cursor = false, ""
-		usec, err := r.j.GetRealtimeUsec()
-		if err != nil {
-			r.stats.Damaged++
-			continue
+	}
+	return nil
+}
+
+// pick makes the oldest of the loaded entries the current one.
+func (r *Reader) pick() bool {
+	for _, o := range r.origins {
+		if o.state == loaded && (r.cur == nil || o.usec < r.cur.usec) {
+			r.cur = o
 		}
-		r.usec, r.current = int64(usec), true
-		return true, nil
 	}
+	if r.cur == nil {
+		return false
+	}
+	r.cur.state = taken
+	return true
 }
 
-// rest remembers the last entry's cursor while libsystemd still stands on it: it
-// may be vacuumed next.
-func (r *Reader) rest() {
-	if !r.current {
-		return
-	}
-	if cursor := r.Cursor(); cursor != "" {
-		r.start = position{cursor: cursor}
-	}
-	r.current = false
-}
-
-// catchUp takes notice of what the watch has seen. It reports whether there may be more to read.
+// catchUp takes notice of what the watch has seen, and of what failed. It reports
+// whether there may be more to read.
 func (r *Reader) catchUp() (bool, error) {
-	if r.watch == nil {
-		if !r.broken {
-			return false, nil
-		}
-		err := r.open()
-		return !r.broken, err
+	broken := r.broken()
+	dirty, structure := false, false
+	if r.watch != nil {
+		dirty, structure = r.watch.dirty.Swap(false), r.watch.structure.Swap(false)
 	}
-	if !r.watch.dirty.Swap(false) && !r.broken {
-		return false, nil
-	}
-	if !r.watch.structure.Swap(false) && !r.broken {
-		if r.j == nil {
-			return false, nil
-		}
-		return true, r.breakOn(r.process(r.j))
-	}
-	// What cannot be watched is still seen at the next tick.
-	_ = r.watch.set(r.place.dirs())
-	if r.broken || r.j == nil || r.hasNew() {
-		if err := r.open(); err != nil {
+	switch {
+	case structure:
+		// What cannot be watched is still seen at the next tick.
+		_ = r.watch.set(r.place.dirs())
+		fallthrough
+	case broken > 0:
+		if err := r.refresh(); err != nil {
 			return false, err
 		}
-		return r.j != nil && !r.broken, nil
+		if !dirty && r.broken() == broken {
+			return false, nil
+		}
+	case !dirty:
+		return false, nil
 	}
-	return true, r.breakOn(r.process(r.j))
-}
-
-func (r *Reader) breakOn(err error) error {
-	if err != nil {
-		r.broken = true
-	}
-	return err
-}
-
-// hasNew reports whether there is something that libsystemd does not find by itself.
-func (r *Reader) hasNew() bool {
-	present := r.place.present()
-	for id, f := range present {
-		if _, ok := r.known[id]; ok {
+	for _, o := range r.origins {
+		if o.j == nil || o.broken {
 			continue
 		}
-		if before, ok := r.useless[id]; !ok || before.modified != f.modified {
-			return true
+		if err := o.process(o.j); err != nil {
+			o.keepPlace()
+			o.broken, o.state = true, idle
+			return false, err
 		}
-		delete(present, id)
 	}
-	r.known = present // what is gone is forgotten: it may come back as the same directory
-	return false
+	r.stale = true
+	return true, nil
+}
+
+// broken returns how many origins have to be opened again.
+func (r *Reader) broken() int {
+	n := 0
+	for _, o := range r.origins {
+		if o.broken {
+			n++
+		}
+	}
+	return n
 }
 
 // UnixMicro returns the time of the current entry: when journald received it, in
 // microseconds since 1970.
-func (r *Reader) UnixMicro() int64 { return r.usec }
-
-// Cursor returns the position of the current entry; once Next has returned false
-// that of the last entry, and after a Seek method the one that was sought, if any.
-func (r *Reader) Cursor() string {
-	if r.cursor == "" && r.current {
-		cursor, err := r.j.GetCursor()
-		if err != nil {
-			r.stats.Damaged++
-			return ""
-		}
-		r.cursor = cursor
+func (r *Reader) UnixMicro() int64 {
+	if r.cur == nil {
+		return 0
 	}
-	return r.cursor
+	return r.cur.usec
+}
+
+// Cursor returns the cursor of the current entry; once Next has returned false that
+// of the last entry, if there was one.
+func (r *Reader) Cursor() string {
+	if r.cur == nil {
+		return r.last
+	}
+	return r.cur.entryCursor()
 }
 
 // Field returns the first value of a field of the current entry, cut to
 // Options.MaxField. The address fields (__CURSOR, __REALTIME_TIMESTAMP, __MONOTONIC_TIMESTAMP) are
 // fields, too. A field that is damaged counts as missing (see Stats).
 func (r *Reader) Field(name string) ([]byte, bool) {
-	if !r.current || name == "" {
+	if r.cur == nil || name == "" {
 		return nil, false
 	}
 	if len(name) > 2 && name[:2] == "__" {
 		return r.addressField(name)
 	}
-	data, err := r.j.GetDataBytes(name)
+	data, err := r.cur.j.GetDataBytes(name)
 	if err != nil {
 		if !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.EINVAL) { // EINVAL: not a name that a field can have
 			r.stats.Damaged++
@@ -473,9 +413,9 @@ func (r *Reader) addressField(name string) ([]byte, bool) {
 		c := r.Cursor()
 		return []byte(c), c != ""
 	case realtimeField:
-		return strconv.AppendInt(nil, r.usec, 10), true
+		return strconv.AppendInt(nil, r.cur.usec, 10), true
 	case monotonicField:
-		usec, err := r.j.GetMonotonicUsec()
+		usec, err := r.cur.j.GetMonotonicUsec()
 		return strconv.AppendUint(nil, usec, 10), err == nil
 	}
 	return nil, false
@@ -491,9 +431,9 @@ func (r *Reader) Close() error {
 		errs = append(errs, r.watch.close())
 		r.watch = nil
 	}
-	if r.j != nil {
-		errs = append(errs, r.j.Close())
-		r.j, r.current = nil, false
+	for _, o := range r.origins {
+		errs = append(errs, o.close())
 	}
+	r.cur = nil
 	return errors.Join(errs...)
 }

@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -193,8 +194,8 @@ func TestReaderTail(t *testing.T) {
 	if err := r.SeekTail(); err != nil {
 		t.Fatal(err)
 	}
-	if r.Cursor() == "" {
-		t.Error("no cursor at the tail")
+	if r.Position() == "" {
+		t.Error("no position at the tail")
 	}
 	if got, ok := r.Field("MESSAGE"); ok {
 		t.Errorf("a field before Next: %q", got)
@@ -511,34 +512,42 @@ func TestReaderSkipsWhatIsDamaged(t *testing.T) {
 	}
 }
 
-// Damage in the middle of a file must end in Next reporting false, and must not
-// keep another file from being followed.
+// Damage in the middle of a file ends the reading of that file at worst. It is no
+// error, and keeps no other file from being followed.
 func TestReaderSurvivesDamageInside(t *testing.T) {
-	for _, offset := range []float64{0.3, 0.5, 0.7, 0.9} {
-		t.Run(fmt.Sprint(offset), func(t *testing.T) {
+	for _, at := range []int{1, 500, 1000, 1999} {
+		t.Run(strconv.Itoa(at), func(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "a.journal")
 			journaltest.AppendFile(t, path, history(0, 2000))
-			info, err := os.Stat(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f, err := os.OpenFile(path, os.O_WRONLY, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			junk := []byte(strings.Repeat("\xa5junk", 4000))
-			_, err = f.WriteAt(junk, int64(offset*float64(info.Size()))&^7)
-			if err := errors.Join(err, f.Close()); err != nil {
-				t.Fatal(err)
-			}
+			damage(t, path, fmt.Sprintf("MESSAGE=entry %d", at))
 			r := open(t, journal.Options{Directory: dir})
 			changed := follow(t, r)
 			n := len(rest(t, r))
+			if n < at {
+				t.Errorf("%d entries, want at least the %d before the damage", n, at)
+			}
 			t.Logf("%d of 2000 entries, %+v", n, r.Stats())
 			journaltest.AppendFile(t, filepath.Join(dir, "b.journal"), history(3000, 3003))
 			want(t, await(t, r, changed, 3), numbered("entry ", 3000, 3003))
 		})
+	}
+}
+
+// damage overwrites some hundred bytes from where a file says text.
+func damage(t *testing.T, path, text string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := bytes.Index(data, []byte(text))
+	if i < 0 {
+		t.Fatalf("%s does not say %q", path, text)
+	}
+	copy(data[i:], bytes.Repeat([]byte{0xa5}, 600))
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -562,6 +571,66 @@ func TestOpenErrors(t *testing.T) {
 		} else if c.is != nil && !errors.Is(err, c.is) {
 			t.Errorf("%s: %v", c.name, err)
 		}
+	}
+}
+
+// remote returns entries of another host.
+func remote(boot string, from, to int) []journaltest.Entry {
+	all := history(from, to)
+	for i := range all {
+		all[i].BootID = strings.Repeat(boot, 32)
+	}
+	return all
+}
+
+// In a directory that systemd-journal-remote fills, hosts do not send in the order of time.
+func TestReaderSeveralHosts(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "remote-a.journal"), filepath.Join(dir, "remote-b.journal")
+	journaltest.AppendFile(t, a, append(remote("a", 0, 2), remote("a", 4, 6)...))
+	journaltest.AppendFile(t, b, remote("b", 2, 4))
+	r := open(t, journal.Options{Directory: dir})
+	changed := follow(t, r)
+	want(t, rest(t, r), numbered("entry ", 0, 6))
+	journaltest.AppendFile(t, a, remote("a", 100, 103))
+	want(t, await(t, r, changed, 3), numbered("entry ", 100, 103))
+	journaltest.AppendFile(t, b, remote("b", 50, 53)) // late
+	want(t, await(t, r, changed, 3), numbered("entry ", 50, 53))
+
+	// Stopped in the middle of one host, with the other one's entries loaded.
+	journaltest.AppendFile(t, b, remote("b", 200, 204))
+	journaltest.AppendFile(t, a, remote("a", 202, 206))
+	if ok, err := r.Next(); !ok || err != nil || message(r) != "entry 200" {
+		t.Fatalf("Next: %v, %v: %q", ok, err, message(r))
+	}
+	place := r.Position()
+	var left []string
+	for _, i := range []int{201, 202, 202, 203, 203, 204, 205} {
+		left = append(left, fmt.Sprint("entry ", i))
+	}
+	want(t, rest(t, r), left)
+
+	journaltest.AppendFile(t, filepath.Join(dir, "remote-c.journal"), remote("c", 7, 8))
+	again := open(t, journal.Options{Directory: dir})
+	if found, err := again.SeekCursor(place); !found || err != nil {
+		t.Fatalf("SeekCursor(%q): %v, %v", place, found, err)
+	}
+	want(t, rest(t, again), append([]string{"entry 7"}, left...)) // a new host: all of it
+	want(t, await(t, r, changed, 1), []string{"entry 7"})
+	end := again.Position()
+	if err := os.Remove(a); err != nil {
+		t.Fatal(err)
+	}
+	again = open(t, journal.Options{Directory: dir})
+	if found, err := again.SeekCursor(end); found || err != nil {
+		t.Fatalf("SeekCursor without a: %v, %v", found, err)
+	}
+	want(t, rest(t, again), nil)
+	if got := again.Position(); got != end {
+		t.Errorf("position %q, want %q", got, end)
+	}
+	if _, err := again.SeekCursor("s=1;i=1 unquoted"); err == nil {
+		t.Error("no error for a position that is none")
 	}
 }
 
