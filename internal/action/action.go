@@ -4,6 +4,7 @@ package action
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/state"
@@ -43,6 +44,27 @@ type World struct {
 	Guard    Guard
 	Counters *Counters
 	DNAT     *DNAT
+
+	sets []Set
+}
+
+// Set is a set of a firewall that a step bans into.
+type Set struct {
+	Backend string // state.BackendNFT or state.BackendIPSet
+	Set     string
+	IPv6    bool // it holds IPv6 addresses; else IPv4
+	Origin  workflow.Origin
+}
+
+// Sets returns the sets that the compiled steps ban into, each once.
+func (w *World) Sets() []Set { return w.sets }
+
+func (w *World) addSets(b *workflow.Build, backend, set4, set6 string) {
+	for _, s := range []Set{{backend, set4, false, b.Origin}, {backend, set6, true, b.Origin}} {
+		if !slices.ContainsFunc(w.sets, func(x Set) bool { return x.Backend == s.Backend && x.Set == s.Set }) {
+			w.sets = append(w.sets, s)
+		}
+	}
 }
 
 // Register adds all actions to the registry.

@@ -37,6 +37,7 @@ func newNFTBan(w *World, b *workflow.Build) workflow.Action {
 			b.Fault(arg, `a set is named "family table set", as in "inet filter banned"`, "%q: %v", arg, err)
 		}
 	}
+	w.addSets(b, state.BackendNFT, args.SetIPv4, args.SetIPv6)
 	return &banAddress{
 		w, b.Origin, state.BackendNFT, b.Slot(args.IP), args.IP, args.SetIPv4, args.SetIPv6,
 		time.Duration(seconds(b, "banSeconds", args.BanSeconds)) * time.Microsecond,
@@ -58,6 +59,7 @@ func newIPSetBan(w *World, b *workflow.Build) workflow.Action {
 			b.Fault(arg, "", "%q: %v", arg, err)
 		}
 	}
+	w.addSets(b, state.BackendIPSet, args.SetIPv4, args.SetIPv6)
 	return &banAddress{
 		w, b.Origin, state.BackendIPSet, b.Slot(args.IP), args.IP, args.SetIPv4, args.SetIPv6,
 		time.Duration(seconds(b, "banSeconds", args.BanSeconds)) * time.Microsecond,

@@ -337,6 +337,9 @@ func (m *longCounter) merge() {
 	m.runs = half
 }
 
+// Changed reports whether there is anything to commit.
+func (t *Counters) Changed() bool { return len(t.dirty)+len(t.deleted) > 0 }
+
 // Collect adds to the batch what changed since the last call of Committed.
 func (t *Counters) Collect(b *state.Batch) {
 	b.Counters = append(b.Counters[:0], t.deleted...)

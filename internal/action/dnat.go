@@ -207,6 +207,9 @@ func (t *DNAT) find(by part, key lookupKey, now int64) *mapping {
 	return nil
 }
 
+// Changed reports whether there is anything to commit.
+func (t *DNAT) Changed() bool { return len(t.added)+len(t.removed) > 0 }
+
 // Collect adds to the batch what changed since the last call of Committed.
 func (t *DNAT) Collect(b *state.Batch) error {
 	b.DNAT = b.DNAT[:0]

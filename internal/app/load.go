@@ -53,9 +53,9 @@ func newRegistry(world *action.World) *workflow.Registry {
 	return r
 }
 
-// load reads, checks and compiles the configuration. The program is nil when
-// there is nothing to compile; faults are in diags.
-func load(src Source, world *action.World, diags *config.Diagnostics) (*program, error) {
+// read finds and reads the configuration. The program is nil when there is
+// nothing that could be compiled; faults are in diags.
+func read(src Source, diags *config.Diagnostics) (*program, error) {
 	path, err := config.Find(src.Config, src.Extra)
 	if err != nil {
 		return nil, err
@@ -69,9 +69,39 @@ func load(src Source, world *action.World, diags *config.Diagnostics) (*program,
 		diags.Errorf(cfg.At("8bit-message-encoding"), "use an IANA name, such as iso-8859-15 or windows-1252", "%v", err)
 	}
 	names := entry.NewNames(decode)
-	p := &program{path: path, cfg: cfg, names: names, ident: names.Slot("SYSLOG_IDENTIFIER")}
-	p.graph = workflow.Compile(cfg, newRegistry(world), names, diags)
-	return p, nil
+	return &program{path: path, cfg: cfg, names: names, ident: names.Slot("SYSLOG_IDENTIFIER")}, nil
+}
+
+// compile lays the track, with steps that work with world.
+func (p *program) compile(world *action.World, diags *config.Diagnostics) {
+	p.graph = workflow.Compile(p.cfg, newRegistry(world), p.names, diags)
+}
+
+// mustCompile is read and compile for commands that only go on with a sound configuration:
+// otherwise it writes all faults, and returns ErrConfig.
+func mustCompile(src Source, world func(*config.Settings) (*action.World, error), stderr io.Writer, colour bool) (*program, *action.World, error) {
+	var diags config.Diagnostics
+	p, err := read(src, &diags)
+	if errors.Is(err, config.ErrNoFile) {
+		return nil, nil, errors.Join(ErrConfig, err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	var w *action.World
+	if p != nil {
+		if w, err = world(&p.cfg.Settings); err != nil {
+			return nil, nil, err
+		}
+		p.compile(w, &diags)
+	}
+	if err := diags.WriteText(stderr, colour); err != nil {
+		return nil, nil, err
+	}
+	if diags.HasErrors() {
+		return nil, nil, ErrConfig
+	}
+	return p, w, nil
 }
 
 // decoder returns the function that reads 8-bit text in the named charset.

@@ -108,8 +108,8 @@ type Link struct {
 	Pos   Pos
 }
 
-// defaults returns the built-in settings; docs/reference/configuration.md lists them.
-func defaults() Settings {
+// Defaults returns the built-in settings; docs/reference/configuration.md lists them.
+func Defaults() Settings {
 	return Settings{
 		Email:    Email{Subject: "Pyruse Report", Sendmail: []string{"/usr/bin/sendmail", "-t"}},
 		Storage:  "/var/lib/pyruse",
@@ -189,7 +189,7 @@ func Read(f *File, diags *Diagnostics) *Config {
 		diags.Errorf(root.Pos, `a configuration is a JSON object: {"actions": {…}}`, "the file holds %s; it must hold an object", root.Kind)
 		return nil
 	}
-	c := &Config{File: f, Settings: defaults(), root: root}
+	c := &Config{File: f, Settings: Defaults(), root: root}
 	d := decoder{what: "the configuration", owner: root.Pos, diags: diags}
 	d.object(root, reflect.ValueOf(&c.Settings).Elem())
 	warnUnknown(root, diags)
@@ -314,7 +314,7 @@ func readStep(n *Node, name string, diags *Diagnostics) Step {
 		Else   string `json:"else"`
 	}
 	before, _ := diags.Count()
-	d := decoder{what: name, owner: n.Pos, diags: diags, strict: true}
+	d := decoder{prefix: name + ": ", what: "the step", owner: n.Pos, diags: diags, strict: true}
 	d.object(n, reflect.ValueOf(&raw).Elem())
 	after, _ := diags.Count()
 	if before != after {

@@ -14,20 +14,25 @@ import (
 //
 // A null counts as absent, except for *Node. Unknown keys are errors, but for
 // those that are legal everywhere (comment, description, $schema, x-…, _…).
-// what names the object in messages; owner is the place that a missing key is reported at.
-func Decode(n *Node, into any, what string, owner Pos, diags *Diagnostics) bool {
+// what names the object in messages, which all begin with prefix; owner is the place that a missing key is reported at.
+func Decode(n *Node, into any, prefix, what string, owner Pos, diags *Diagnostics) bool {
 	before, _ := diags.Count()
-	d := decoder{what: what, owner: owner, diags: diags, strict: true}
+	d := decoder{prefix: prefix, what: what, owner: owner, diags: diags, strict: true}
 	d.object(n, reflect.ValueOf(into).Elem())
 	after, _ := diags.Count()
 	return before == after
 }
 
 type decoder struct {
+	prefix string
 	what   string
 	owner  Pos
 	diags  *Diagnostics
 	strict bool // an unknown key is an error; otherwise it is left to the caller
+}
+
+func (d *decoder) errorf(pos Pos, hint, format string, args ...any) {
+	d.diags.Errorf(pos, hint, "%s%s", d.prefix, fmt.Sprintf(format, args...))
 }
 
 func (d *decoder) object(n *Node, v reflect.Value) {
@@ -35,7 +40,7 @@ func (d *decoder) object(n *Node, v reflect.Value) {
 		n = nil
 	}
 	if n != nil && n.Kind != Object {
-		d.diags.Errorf(n.Pos, "", "%s is %s; it must be an object", d.what, n.Kind)
+		d.errorf(n.Pos, "", "%s is %s; it must be an object", d.what, n.Kind)
 		return
 	}
 	known := make([]string, 0, v.NumField())
@@ -46,7 +51,7 @@ func (d *decoder) object(n *Node, v reflect.Value) {
 			fields[name] = i
 		}
 	}
-	given := map[string]bool{}
+	given := map[string]bool{} // or misspelt, which is a fault of its own
 	if n != nil {
 		for _, m := range n.Members {
 			i, ok := fields[m.Name]
@@ -54,7 +59,7 @@ func (d *decoder) object(n *Node, v reflect.Value) {
 			case ok:
 				given[m.Name] = d.value(m.Name, m.Value, v.Field(i))
 			case d.strict && !ownKey(m.Name):
-				d.unknownKey(m, known)
+				given[d.unknownKey(m, known)] = true
 			}
 		}
 	}
@@ -64,20 +69,24 @@ func (d *decoder) object(n *Node, v reflect.Value) {
 			if n != nil {
 				at = Pos{n.Pos.File, n.Pos.Start, n.Pos.Start + 1}
 			}
-			d.diags.Errorf(at, "", "%s lacks the mandatory key %q", d.what, name)
+			d.errorf(at, "", "%s lacks the mandatory key %q", d.what, name)
 		}
 	}
 }
 
-func (d *decoder) unknownKey(m Member, known []string) {
-	hint := DidYouMean(m.Name, known)
-	if hint == "" {
+// unknownKey reports a key that does not belong here, and returns the one that may be meant.
+func (d *decoder) unknownKey(m Member, known []string) (meant string) {
+	meant, hint := nearest(m.Name, known), ""
+	switch {
+	case meant != "":
+		hint = didYouMean(meant)
+	case len(known) > 0:
 		hint = "legal here: " + strings.Join(known, ", ")
-		if len(known) == 0 {
-			hint = "no key is legal here"
-		}
+	default:
+		hint = "no key is legal here"
 	}
-	d.diags.Errorf(m.NamePos, hint, "unknown key %q in %s", m.Name, d.what)
+	d.errorf(m.NamePos, hint, "unknown key %q in %s", m.Name, d.what)
+	return meant
 }
 
 var nodeType = reflect.TypeFor[*Node]()
@@ -107,7 +116,7 @@ func (d *decoder) value(name string, n *Node, v reflect.Value) bool {
 		if d.isKind(name, n, Number) {
 			f, err := strconv.ParseFloat(n.Text, 64)
 			if err != nil {
-				d.diags.Errorf(n.Pos, "", "%q: the number %s is out of range", name, n.Text)
+				d.errorf(n.Pos, "", "%q: the number %s is out of range", name, n.Text)
 			}
 			v.SetFloat(f)
 		}
@@ -120,7 +129,7 @@ func (d *decoder) value(name string, n *Node, v reflect.Value) bool {
 			v.Set(reflect.ValueOf(d.strings(name, n)))
 		}
 	case reflect.Struct:
-		inner := decoder{what: fmt.Sprintf("%q", name), owner: n.Pos, diags: d.diags, strict: true}
+		inner := decoder{prefix: d.prefix, what: fmt.Sprintf("%q", name), owner: n.Pos, diags: d.diags, strict: true}
 		inner.object(n, v)
 	default:
 		panic("config.Decode: a struct field of type " + v.Type().String())
@@ -130,7 +139,7 @@ func (d *decoder) value(name string, n *Node, v reflect.Value) bool {
 
 func (d *decoder) isKind(name string, n *Node, want Kind) bool {
 	if n.Kind != want {
-		d.diags.Errorf(n.Pos, "", "%q is %s; it must be %s", name, n.Kind, want)
+		d.errorf(n.Pos, "", "%q is %s; it must be %s", name, n.Kind, want)
 		return false
 	}
 	return true
@@ -142,7 +151,7 @@ func (d *decoder) integer(name string, n *Node, v reflect.Value) {
 	}
 	i, err := n.Int64()
 	if err != nil {
-		d.diags.Errorf(n.Pos, "", "%q: %v", name, err)
+		d.errorf(n.Pos, "", "%q: %v", name, err)
 		return
 	}
 	v.SetInt(i)
@@ -152,7 +161,7 @@ func (d *decoder) strings(name string, n *Node) []string {
 	list := make([]string, 0, len(n.Elems))
 	for i, e := range n.Elems {
 		if e.Kind != String {
-			d.diags.Errorf(e.Pos, "", "%q: element %d is %s; it must be a string", name, i, e.Kind)
+			d.errorf(e.Pos, "", "%q: element %d is %s; it must be a string", name, i, e.Kind)
 			continue
 		}
 		list = append(list, e.Text)

@@ -206,16 +206,23 @@ func (d *Diagnostics) WriteJSON(w io.Writer) error {
 
 // DidYouMean returns a hint that names the candidate nearest to word, or "" when none is near.
 func DidYouMean(word string, candidates []string) string {
+	if best := nearest(word, candidates); best != "" {
+		return didYouMean(best)
+	}
+	return ""
+}
+
+func didYouMean(word string) string { return fmt.Sprintf("did you mean %q?", word) }
+
+// nearest returns the candidate that word is most likely a misspelling of, "" if there is none.
+func nearest(word string, candidates []string) string {
 	best, bestDistance := "", 1+len(word)/3
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
 		if n := distance(strings.ToLower(word), strings.ToLower(c)); n <= bestDistance && (best == "" || n < bestDistance) {
 			best, bestDistance = c, n
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("did you mean %q?", best)
+	return best
 }
 
 // distance is the Levenshtein distance of two words, in bytes.

@@ -103,17 +103,17 @@ func (d *DB) DNAT(yield func(DNAT)) error {
 	}, "SELECT id, mapping, until FROM dnat ORDER BY id")
 }
 
-// Seen returns the event ids of own log lines that were processed.
-func (d *DB) Seen() (map[string]bool, error) {
-	seen := map[string]bool{}
+// Seen returns the event ids of own log lines that were processed, the oldest first.
+func (d *DB) Seen() ([]string, error) {
+	var seen []string
 	err := d.query("event ids", func(rows *sql.Rows) error {
 		var id string
 		if err := rows.Scan(&id); err != nil {
 			return err
 		}
-		seen[id] = true
+		seen = append(seen, id)
 		return nil
-	}, "SELECT event FROM seen")
+	}, "SELECT event FROM seen ORDER BY id")
 	return seen, err
 }
 

@@ -80,7 +80,7 @@ func (b *Build) Args(into any) bool {
 	if b.step.Args != nil {
 		at = b.step.Args.Pos
 	}
-	return config.Decode(b.step.Args, into, fmt.Sprintf("%s: args of %s", b.Origin, b.step.Module), at, b.diags)
+	return config.Decode(b.step.Args, into, b.Origin.String()+": ", "the args of "+b.step.Module, at, b.diags)
 }
 
 // Names returns the table of fields, for templates.

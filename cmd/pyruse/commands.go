@@ -1,0 +1,283 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/pyruse/pyruse/internal/app"
+)
+
+// version is set by the build (-ldflags "-X main.version=…").
+var version = ""
+
+// versionText returns the version of the build, or of the source that it was made from.
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "devel"
+}
+
+const rootHelp = `Pyruse reads the systemd journal and pushes every entry through a static workflow of
+filters and actions. It counts, bans addresses in nftables or ipset, mails at once what cannot
+wait, and reports once a day what is worth knowing.
+
+The configuration is the file given with --config, else pyruse.json in the folder
+$PYRUSE_EXTRA, else /etc/pyruse/pyruse.json; see pyruse.json(5).
+
+Begin with:
+  pyruse check  --config pyruse.json              is the configuration sound?
+  pyruse replay --config pyruse.json --since -1d  what would it have done since yesterday?
+  pyruse run    --config pyruse.json              do it
+
+Exit codes: 0 all is well; 1 failure; 2 the configuration has errors.`
+
+// flags are the flags that commands share.
+type flags struct {
+	config string
+	format string
+}
+
+func (f *flags) source() app.Source {
+	return app.Source{Config: f.config, Extra: os.Getenv("PYRUSE_EXTRA")}
+}
+
+func newRoot() *cobra.Command {
+	f := &flags{}
+	root := &cobra.Command{
+		Use:           "pyruse",
+		Short:         "Watch the systemd journal: count, ban, mail, report",
+		Long:          rootHelp,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	root.PersistentFlags().StringVarP(&f.config, "config", "c", "", "the configuration `FILE`")
+	root.AddCommand(newRun(f), newCheck(f), newReplay(f), newBoot(f), newBans(f), newVersion(f))
+	return root
+}
+
+// addFormat adds --format to a command and checks its value.
+func addFormat(c *cobra.Command, f *flags) {
+	c.PersistentFlags().StringVarP(&f.format, "format", "f", "text", "`FORMAT` of the output: text or json")
+	c.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if f.format != string(app.Text) && f.format != string(app.JSON) {
+			return fmt.Errorf("--format is %q; it must be text or json", f.format)
+		}
+		return nil
+	}
+}
+
+// isTerminal reports whether w is a terminal that wants colours.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+}
+
+func newRun(f *flags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon",
+		Long: `Handle the entries of the journal as they come, beginning behind the last one that was handled
+(at the very first start: at the end of the journal). Stop with SIGTERM or SIGINT; everything is
+committed then. No ban is lifted when the daemon stops, and what was logged meanwhile is
+handled at the next start.
+
+Under systemd, the service has Type=notify, and WatchdogSec= is served.
+
+Exit codes: 0 stopped as asked; 1 failure; 2 the configuration has errors.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return app.Run(c.Context(), app.RunOptions{
+				Source: f.source(), Version: versionText(), Stderr: c.ErrOrStderr(), Colour: isTerminal(c.ErrOrStderr()),
+			})
+		},
+	}
+}
+
+func newCheck(f *flags) *cobra.Command {
+	var o app.CheckOptions
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration",
+		Long: `Load the configuration as "run" does, and print every fault with its place: file:line:column,
+the line itself, and what to do. Neither root nor a journal is needed.
+
+With --system, also check what only the machine knows: whether the storage folder can be written,
+whether sendmail is there, and whether the sets exist that the configuration bans into.
+
+Exit codes: 0 no errors (there may be warnings); 1 failure, or the machine is not ready
+(--system); 2 the configuration has errors.`,
+		Example: `  pyruse check --config pyruse.json
+  pyruse check --config pyruse.json --dump     show where each step leads to
+  pyruse check --format json                   one object a line, for editors and scripts`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.Source, o.Format, o.Stdout = f.source(), app.Format(f.format), c.OutOrStdout()
+			o.Colour = isTerminal(c.OutOrStdout())
+			return app.Check(c.Context(), o)
+		},
+	}
+	addFormat(c, f)
+	c.Flags().BoolVar(&o.System, "system", false, "also check what only the machine knows")
+	c.Flags().BoolVar(&o.Dump, "dump", false, "print the compiled workflow")
+	return c
+}
+
+func newReplay(f *flags) *cobra.Command {
+	var o app.ReplayOptions
+	var since, until string
+	c := &cobra.Command{
+		Use:   "replay",
+		Short: "Show what the configuration would have done",
+		Long: `Push past entries through the workflow and print every effect; nothing is banned, mailed, logged
+or stored. Without a source, the journal is read that the configuration names: the system's.
+
+Times are "2026-11-22 08:00", "2026-11-22", RFC 3339, "today", "yesterday", "now", a length of time
+before now ("-2h", "-3d"), or seconds since 1970 ("@1700000000").
+
+With --format json, one object is printed per effect, in order, and a summary at the end:
+  {"effect":"ban","time":"…","chain":"ssh","step":3,"backend":"nft","set":"…","ip":"…","seconds":86400}
+  {"effect":"refused",…,"ip":"…","reason":"…"}
+  {"effect":"mail",…,"subject":"…","text":"…"}
+  {"effect":"report",…,"level":"WARN","message":"…","details":"ALL"}
+  {"effect":"log",…,"level":"INFO","message":"…"}
+  {"effect":"error",…,"error":"…"}
+  {"effect":"summary","entries":9,"bans":1,"mails":0,"reports":4,"logs":0,"errors":0}
+
+Exit codes: 0 replayed to the end (errors of steps are effects, not failures); 1 failure, or
+parts of the input could not be read; 2 the configuration has errors.`,
+		Example: `  pyruse replay --since yesterday --until today
+  pyruse replay --file /var/log/journal/…/system.journal --format json
+  journalctl -o json --since -1h | pyruse replay --entries -`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var err error
+			now := time.Now()
+			if o.Since, err = parseTime("since", since, now); err != nil {
+				return err
+			}
+			if o.Until, err = parseTime("until", until, now); err != nil {
+				return err
+			}
+			o.Source, o.Format = f.source(), app.Format(f.format)
+			o.Stdin, o.Stdout, o.Stderr = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
+			o.Colour = isTerminal(o.Stdout)
+			o.Progress = isTerminal(o.Stderr) && !isTerminal(o.Stdout)
+			return app.Replay(c.Context(), o)
+		},
+	}
+	addFormat(c, f)
+	c.Flags().StringVar(&o.Directory, "directory", "", "read the journal files in this `DIR`")
+	c.Flags().StringArrayVar(&o.Files, "file", nil, "read this journal `FILE`; may be given several times")
+	c.Flags().StringVar(&o.Entries, "entries", "", "read lines of \"journalctl -o json\" from `FILE`; - is standard input")
+	c.Flags().StringVar(&since, "since", "", "leave out entries before this `TIME`")
+	c.Flags().StringVar(&until, "until", "", "leave out entries at or after this `TIME`")
+	c.MarkFlagsMutuallyExclusive("directory", "file", "entries")
+	return c
+}
+
+func newBoot(f *flags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "boot [MODULE...]",
+		Short: "Put the remembered bans back, before the network is up",
+		Long: `Put every remembered ban that has not expired back into the firewall, with the time that it has
+left, and forget those that have expired. Neither the daemon nor the network is needed: the
+unit pyruse-boot@action_nftBan.service runs this before network-pre.target.
+
+MODULE is action_nftBan or action_ipsetBan; without one, both are restored. Bans are restored
+even if the configuration has errors (exit code 2 then).`,
+		Example: `  pyruse boot
+  pyruse boot action_nftBan`,
+		ValidArgs: []string{"action_nftBan", "action_ipsetBan"},
+		RunE: func(c *cobra.Command, args []string) error {
+			return app.Boot(c.Context(), app.BootOptions{
+				Source: f.source(), Modules: args, Stdout: c.OutOrStdout(), Stderr: c.ErrOrStderr(), Colour: isTerminal(c.ErrOrStderr()),
+			})
+		},
+	}
+}
+
+func newBans(f *flags) *cobra.Command {
+	options := func(c *cobra.Command) app.BansOptions {
+		return app.BansOptions{
+			Source: f.source(), Format: app.Format(f.format),
+			Stdout: c.OutOrStdout(), Stderr: c.ErrOrStderr(), Colour: isTerminal(c.ErrOrStderr()),
+		}
+	}
+	bans := &cobra.Command{
+		Use:   "bans",
+		Short: "List, add and remove bans",
+		Long: `List what is banned: the set, the address, since when, until when, and by which step. With the daemon
+running, it is asked over its control socket; otherwise the database is read.
+
+With --format json, one object is printed per ban:
+  {"backend":"nft","set":"inet pyruse ban4","address":"192.0.2.1","since":"…","until":"…","chain":"ssh","step":3}
+until is null for a ban without end; chain is "" for a ban by hand.
+
+Only root and the daemon's own user may add and remove bans.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return app.Bans(c.Context(), options(c)) },
+	}
+	addFormat(bans, f)
+	var length string
+	add := &cobra.Command{
+		Use:   "add SET ADDRESS",
+		Short: "Ban an address",
+		Long: `Ban an address by hand, in a set of nftables ("family table set") or in an ipset (one word). The ban is
+remembered like any other: it comes back at boot, and when somebody flushes the ruleset.`,
+		Example: `  pyruse bans add "inet pyruse ban4" 192.0.2.1 --for 3d
+  pyruse bans add mail_ban 2001:db8::1`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			var d time.Duration
+			if length != "" {
+				var err error
+				if d, err = parseLength(length); err != nil {
+					return fmt.Errorf("--for: %w", err)
+				}
+			}
+			return app.AddBan(c.Context(), options(c), args[0], args[1], d)
+		},
+	}
+	add.Flags().StringVar(&length, "for", "", "how `LONG`: 3d, 12h, 1w2d, 90m, 3600; without it, for ever")
+	remove := &cobra.Command{
+		Use:   "remove ADDRESS [SET]",
+		Short: "Lift the bans of an address",
+		Long: `Lift the bans of an address in a set, or in all sets. A ban that was removed does not come back at boot. It
+is a failure (exit code 1) if the address is not banned.`,
+		Example: `  pyruse bans remove 192.0.2.1`,
+		Args:    cobra.RangeArgs(1, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			set := ""
+			if len(args) == 2 {
+				set = args[1]
+			}
+			return app.RemoveBan(c.Context(), options(c), args[0], set)
+		},
+	}
+	bans.AddCommand(add, remove)
+	return bans
+}
+
+func newVersion(f *flags) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return app.PrintVersion(c.OutOrStdout(), versionText(), app.Format(f.format))
+		},
+	}
+	addFormat(c, f)
+	return c
+}

@@ -1,0 +1,61 @@
+// Command pyruse watches the systemd journal: it counts, bans, mails and reports.
+// This package only translates flags, signals and exit codes; see internal/app.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/pyruse/pyruse/internal/app"
+)
+
+// The exit codes; docs/reference/exit-codes.md documents them.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitConfig  = 2
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := newRoot().ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, app.ErrConfig):
+		if text := withoutMarks(err); text != "" {
+			fmt.Fprintln(os.Stderr, "pyruse:", text)
+		}
+		return exitConfig
+	default:
+		fmt.Fprintln(os.Stderr, "pyruse:", withoutMarks(err))
+		return exitFailure
+	}
+}
+
+// withoutMarks returns the text of an error without the parts that only say which kind
+// it is, because everything was printed already.
+func withoutMarks(err error) string {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		text := ""
+		for _, e := range joined.Unwrap() {
+			part := withoutMarks(e)
+			if text != "" && part != "" {
+				text += "; "
+			}
+			text += part
+		}
+		return text
+	}
+	if err == app.ErrConfig {
+		return ""
+	}
+	return err.Error()
+}

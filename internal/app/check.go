@@ -1,0 +1,140 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+
+	"github.com/pyruse/pyruse/internal/action"
+	"github.com/pyruse/pyruse/internal/ban"
+	"github.com/pyruse/pyruse/internal/config"
+)
+
+// CheckOptions say what is checked, and how the result is shown.
+type CheckOptions struct {
+	Source Source
+	System bool // also what only the machine knows
+	Dump   bool // print the compiled workflow
+	Format Format
+	Colour bool
+	Stdout io.Writer
+}
+
+// ErrSystem is returned when the configuration is sound, but the machine is not ready for it.
+var ErrSystem = errors.New("the machine is not ready for this configuration")
+
+// Check loads the configuration as Run does and prints every fault. It returns
+// ErrConfig if there are errors.
+func Check(ctx context.Context, o CheckOptions) error {
+	var diags config.Diagnostics
+	p, err := read(o.Source, &diags)
+	if errors.Is(err, config.ErrNoFile) {
+		return errors.Join(ErrConfig, err)
+	}
+	if err != nil {
+		return err
+	}
+	world := &action.World{}
+	if p != nil {
+		if world, err = replayWorld(&p.cfg.Settings, nil); err != nil {
+			return err
+		}
+		p.compile(world, &diags)
+	}
+	if err := writeDiagnostics(o.Stdout, &diags, o.Format, o.Colour); err != nil {
+		return err
+	}
+	if diags.HasErrors() {
+		return ErrConfig
+	}
+	if o.Dump {
+		return p.graph.Dump(o.Stdout)
+	}
+	if err := o.sound(p, &diags); err != nil {
+		return err
+	}
+	if o.System {
+		return o.system(ctx, p, world)
+	}
+	return nil
+}
+
+// sound says that there is nothing to complain about.
+func (o *CheckOptions) sound(p *program, diags *config.Diagnostics) error {
+	if o.Format == JSON {
+		return nil
+	}
+	steps := 0
+	for _, c := range p.cfg.Chains {
+		steps += len(c.Steps)
+	}
+	_, warnings := diags.Count()
+	_, err := fmt.Fprintf(o.Stdout, "%s: %d chains, %d steps, %d warnings, no errors\n", p.path, len(p.cfg.Chains), steps, warnings)
+	return err
+}
+
+// finding is one result of the check of the machine.
+type finding struct {
+	What    string `json:"check"`
+	Problem string `json:"problem,omitempty"` // "": all is well
+}
+
+// system checks what the configuration needs of the machine.
+func (o *CheckOptions) system(ctx context.Context, p *program, world *action.World) error {
+	c := &p.cfg.Settings
+	findings := []finding{{What: "storage " + c.Storage, Problem: problem(checkStorage(c.Storage))}}
+	if len(c.Email.To) > 0 {
+		_, err := exec.LookPath(c.Email.Sendmail[0])
+		findings = append(findings, finding{"sendmail " + c.Email.Sendmail[0], problem(err)})
+	}
+	walls, err := firewalls(c)
+	if err != nil {
+		return err
+	}
+	for _, s := range world.Sets() {
+		_, err := ban.Check(ctx, walls, s.Backend, s.Set, s.IPv6)
+		findings = append(findings, finding{fmt.Sprintf("%s set %q of %s", s.Backend, s.Set, s.Origin), problem(err)})
+	}
+	ready := true
+	for _, f := range findings {
+		ready = ready && f.Problem == ""
+		if err := o.printFinding(f); err != nil {
+			return err
+		}
+	}
+	if !ready {
+		return ErrSystem
+	}
+	return nil
+}
+
+func (o *CheckOptions) printFinding(f finding) error {
+	if o.Format == JSON {
+		return json.NewEncoder(o.Stdout).Encode(f)
+	}
+	if f.Problem == "" {
+		f.Problem = "ok"
+	}
+	_, err := fmt.Fprintf(o.Stdout, "%s: %s\n", config.Printable(f.What), config.Printable(f.Problem))
+	return err
+}
+
+func problem(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// checkStorage makes a file in the storage folder and removes it.
+func checkStorage(dir string) error {
+	f, err := os.CreateTemp(dir, ".check-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}

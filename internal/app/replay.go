@@ -1,0 +1,179 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/pyruse/pyruse/internal/action"
+	"github.com/pyruse/pyruse/internal/ban"
+	"github.com/pyruse/pyruse/internal/config"
+	"github.com/pyruse/pyruse/internal/entry"
+	"github.com/pyruse/pyruse/internal/journal"
+	"github.com/pyruse/pyruse/internal/workflow"
+)
+
+// ReplayOptions say what is replayed, and how it is shown.
+type ReplayOptions struct {
+	Source    Source
+	Directory string    // a folder with journal files
+	Files     []string  // journal files
+	Entries   string    // a file with lines of `journalctl -o json`; "-" is Stdin
+	Since     time.Time // zero: from the beginning
+	Until     time.Time // zero: to the end; entries at Until are left out
+	Format    Format
+	Colour    bool // of Stdout and Stderr
+	Stdin     io.Reader
+	Stdout    io.Writer
+	Stderr    io.Writer
+	Progress  bool // show on Stderr how far it is
+}
+
+// ErrInput is returned when parts of the input could not be read; they were named already.
+var ErrInput = errors.New("parts of the input could not be read")
+
+// Replay runs the workflow over history and prints every effect; nothing else happens.
+func Replay(ctx context.Context, o ReplayOptions) error {
+	out := bufio.NewWriterSize(o.Stdout, 64<<10)
+	printer := newPrinter(out, o.Format, o.Colour)
+	p, _, err := mustCompile(o.Source, func(s *config.Settings) (*action.World, error) {
+		return replayWorld(s, printer)
+	}, o.Stderr, o.Colour)
+	if err != nil {
+		return err
+	}
+	source, err := o.open(&p.cfg.Settings.Journal)
+	if err != nil {
+		return err
+	}
+	err = o.replay(ctx, p, source, printer)
+	return errors.Join(err, source.Close(), out.Flush())
+}
+
+// replayWorld returns a world that only prints. The machine's own addresses play no
+// part in it, so that the result is the same on every machine.
+func replayWorld(s *config.Settings, effects action.Effects) (*action.World, error) {
+	guard, err := ban.NewGuard(s.NeverBanNets(), nil, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	return &action.World{
+		Effects:  effects,
+		Guard:    guard,
+		Counters: action.NewCounters(int(s.Limits.CounterKeys)),
+		DNAT:     action.NewDNAT(int(s.Limits.DNAT)),
+	}, nil
+}
+
+// open opens what is to be replayed: what the options name, else what the configuration names.
+func (o *ReplayOptions) open(cfg *config.Journal) (journal.Entries, error) {
+	switch {
+	case o.Entries == "-":
+		return journal.NewLines(o.Stdin, int(cfg.MaxField)), nil
+	case o.Entries != "":
+		f, err := os.Open(o.Entries)
+		if err != nil {
+			return nil, fmt.Errorf("open the entries: %w", err)
+		}
+		return &fileLines{journal.NewLines(f, int(cfg.MaxField)), f}, nil
+	}
+	opts := journalOptions(cfg)
+	if o.Directory != "" || len(o.Files) > 0 {
+		opts.Directory, opts.Namespace, opts.Files = o.Directory, "", o.Files
+	}
+	r, err := journal.Open(opts)
+	if err != nil {
+		return nil, err
+	}
+	if o.Since.IsZero() {
+		err = r.SeekHead()
+	} else {
+		err = r.SeekTime(o.Since)
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+func journalOptions(cfg *config.Journal) journal.Options {
+	return journal.Options{Directory: cfg.Directory, Namespace: cfg.Namespace, Files: cfg.Files, MaxField: int(cfg.MaxField)}
+}
+
+// fileLines closes the file below the lines.
+type fileLines struct {
+	*journal.Lines
+	file *os.File
+}
+
+func (l *fileLines) Close() error { return errors.Join(l.Lines.Close(), l.file.Close()) }
+
+// replay sends all entries of the wanted time over the track.
+func (o *ReplayOptions) replay(ctx context.Context, p *program, source journal.Entries, printer *printer) error {
+	e := entry.New(p.names)
+	since, until := bounds(o.Since, o.Until)
+	progress := newProgress(o)
+	defer progress.clear()
+	var entries int
+	var fault error
+	fail := func(err *workflow.StepError) { printer.fail(e, err) }
+	for {
+		if entries%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		ok, err := source.Next()
+		var bad *journal.LineError
+		if errors.As(err, &bad) {
+			fault = ErrInput
+			if _, err := fmt.Fprintf(o.Stderr, "%s: %v\n", o.inputName(), bad); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read %s: %w", o.inputName(), err)
+		}
+		if !ok {
+			break
+		}
+		usec := source.UnixMicro()
+		if usec < since || usec >= until {
+			continue
+		}
+		e.Reset(source, usec)
+		p.graph.Run(e, fail)
+		entries++
+		progress.at(usec, entries)
+		if printer.err != nil {
+			return printer.err
+		}
+	}
+	printer.summary(entries)
+	return errors.Join(printer.err, fault)
+}
+
+func (o *ReplayOptions) inputName() string {
+	switch o.Entries {
+	case "":
+		return "the journal"
+	case "-":
+		return "standard input"
+	}
+	return config.Printable(o.Entries)
+}
+
+// bounds returns a span of time in microseconds since 1970.
+func bounds(since, until time.Time) (from, to int64) {
+	from, to = -1<<63, 1<<63-1
+	if !since.IsZero() {
+		from = since.UnixMicro()
+	}
+	if !until.IsZero() {
+		to = until.UnixMicro()
+	}
+	return from, to
+}

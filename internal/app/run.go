@@ -1,0 +1,361 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/pyruse/pyruse/internal/action"
+	"github.com/pyruse/pyruse/internal/ban"
+	"github.com/pyruse/pyruse/internal/config"
+	"github.com/pyruse/pyruse/internal/control"
+	"github.com/pyruse/pyruse/internal/entry"
+	"github.com/pyruse/pyruse/internal/journal"
+	"github.com/pyruse/pyruse/internal/mail"
+	"github.com/pyruse/pyruse/internal/report"
+	"github.com/pyruse/pyruse/internal/state"
+	"github.com/pyruse/pyruse/internal/workflow"
+)
+
+// RunOptions say how the daemon runs.
+type RunOptions struct {
+	Source  Source
+	Version string
+	Stderr  io.Writer
+	Colour  bool // of Stderr
+}
+
+// stopTime bounds how long the workers may take to end.
+const stopTime = 10 * time.Second
+
+// service is the daemon: its parts, in the order in which they are opened.
+type service struct {
+	opts    RunOptions
+	prog    *program
+	world   *action.World
+	effects *effects
+	log     *journal.Logger
+	unlock  func() error
+	db      *state.DB
+	keeper  *ban.Keeper
+	reader  *journal.Reader
+	changed <-chan struct{}
+	mailer  *mail.Worker
+	engine  *engine
+	socket  net.Listener
+	control *control.Server
+	started time.Time
+	heart   heartbeat
+}
+
+// Run is the daemon: it handles the entries of the journal until ctx ends, and then stops
+// within a bounded time, with everything committed.
+func Run(ctx context.Context, o RunOptions) error {
+	s := &service{opts: o, started: time.Now(), log: journal.NewLogger(journal.LoggerOptions{Version: o.Version})}
+	err := s.open()
+	if err == nil {
+		err = s.serve(ctx)
+	}
+	return errors.Join(err, s.close())
+}
+
+// open opens all parts; what was opened is closed by close, whatever open returns.
+func (s *service) open() error {
+	for _, step := range []func() error{
+		s.openConfig, s.openState, s.openKeeper, s.openJournal, s.openControl,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *service) openConfig() error {
+	var err error
+	s.prog, s.world, err = mustCompile(s.opts.Source, s.newWorld, s.opts.Stderr, s.opts.Colour)
+	return err
+}
+
+func (s *service) settings() *config.Settings { return &s.prog.cfg.Settings }
+
+// newWorld returns the real world.
+func (s *service) newWorld(c *config.Settings) (*action.World, error) {
+	guard, err := ban.NewGuard(c.NeverBanNets(), ban.OwnAddresses, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	s.effects = &effects{email: c.Email, host: hostName(), maxBans: int(c.Limits.Bans), now: time.Now}
+	return &action.World{
+		Effects:  s.effects,
+		Guard:    guard,
+		Counters: action.NewCounters(int(c.Limits.CounterKeys)),
+		DNAT:     action.NewDNAT(int(c.Limits.DNAT)),
+	}, nil
+}
+
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "localhost"
+	}
+	return name
+}
+
+// openState takes the storage folder, and opens the database with what Pyruse 2 left there.
+func (s *service) openState() error {
+	c := s.settings()
+	var err error
+	if s.unlock, err = state.Lock(c.Storage); err != nil {
+		return err
+	}
+	var aside string
+	s.db, aside, err = state.Open(c.Storage, stateLimits(c), time.Now())
+	if err != nil {
+		return err
+	}
+	if aside != "" {
+		s.say(journal.MsgStateSetAside, 1, "the database was damaged; it is kept as "+aside+", and a new one is begun",
+			journal.Field{Name: journal.FieldFile, Value: aside})
+	}
+	return takeOver(s.db, c.Storage, s.sayTakenOver)
+}
+
+func stateLimits(c *config.Settings) state.Limits {
+	return state.Limits{ReportLines: c.Limits.ReportLines, Outbox: c.Limits.Outbox}
+}
+
+func (s *service) sayTakenOver(text, file string) {
+	s.say(journal.MsgStateTakenOver, 5, text, journal.Field{Name: journal.FieldFile, Value: file})
+}
+
+// openKeeper gives the keeper the bans that are to hold.
+func (s *service) openKeeper() error {
+	firewalls, err := firewalls(s.settings())
+	if err != nil {
+		return err
+	}
+	s.keeper = ban.NewKeeper(ban.Options{Firewalls: firewalls, Now: time.Now, Events: s.banEvent})
+	s.effects.running = s.keeper.Len
+	return nil
+}
+
+// openJournal loads the state and goes to the place in the journal that it belongs to.
+func (s *service) openJournal() error {
+	c := s.settings()
+	var err error
+	if s.reader, err = journal.Open(journalOptions(&c.Journal)); err != nil {
+		return err
+	}
+	s.mailer = mail.NewWorker(s.db, &mail.Sendmail{Argv: c.Email.Sendmail}, mail.Options{Failed: s.mailFailed, Broken: s.mailBroken})
+	s.engine = &engine{
+		prog: s.prog, entries: s.reader, entry: entry.New(s.prog.names), world: s.world, effects: s.effects,
+		errors: stepErrors{byStep: map[workflow.Origin]*stepError{}},
+		db:     s.db, keeper: s.keeper, log: s.log, mail: s.mailer, uid: os.Getuid(),
+		calls: make(chan func()), seen: map[string]bool{}, forgetAt: time.Now(),
+	}
+	err = s.engine.load()
+	if errors.Is(err, state.ErrDamaged) {
+		err = s.engine.replaceDB(time.Now(), err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.position(); err != nil {
+		return err
+	}
+	s.changed, err = s.reader.Follow()
+	return err
+}
+
+// position goes behind the last entry that was committed; at the very first start to the end.
+func (s *service) position() error {
+	cursor, err := s.db.Cursor()
+	if err != nil {
+		return err
+	}
+	if cursor == "" {
+		if err := s.reader.SeekTail(); err != nil {
+			return err
+		}
+		s.engine.uncommitted = time.Now()
+		return s.engine.commit(time.Now()) // from here on, nothing is missed
+	}
+	found, err := s.reader.SeekCursor(cursor)
+	if err != nil {
+		return err
+	}
+	if !found {
+		s.say(journal.MsgJournalGap, 4, "the last entry that was handled is gone from the journal: entries may have been missed; going on with the next one that is left")
+	}
+	return nil
+}
+
+func (s *service) openControl() error {
+	path := socketPath(s.settings())
+	l, err := control.Listen(path)
+	if err != nil {
+		return err
+	}
+	s.socket, s.control = l, control.NewServer(s)
+	return nil
+}
+
+// socketPath returns where the control socket is.
+func socketPath(c *config.Settings) string {
+	dir := os.Getenv("RUNTIME_DIRECTORY")
+	if dir == "" {
+		dir = "/run/pyruse"
+	}
+	name := c.Control.Socket
+	if name == "" {
+		name = "control.sock"
+	}
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(dir, name)
+}
+
+// serve runs the engine with its workers until ctx ends.
+func (s *service) serve(ctx context.Context) error {
+	workers, stopWorkers := context.WithCancel(context.Background())
+	defer stopWorkers()
+	var running sync.WaitGroup
+	start := func(f func(context.Context)) {
+		running.Add(1)
+		go func() { defer running.Done(); f(workers) }()
+	}
+	start(func(ctx context.Context) {
+		if err := s.keeper.Run(ctx); err != nil && ctx.Err() == nil {
+			s.say(journal.MsgSetFailed, 2, "the firewall cannot be reached: "+err.Error())
+		}
+	})
+	start(s.mailer.Run)
+	if len(s.settings().Email.To) > 0 { // without a receiver, lines are kept until there is one
+		start(s.scheduler().Run)
+	}
+	start(func(context.Context) {
+		if err := s.control.Serve(s.socket); err != nil {
+			s.say(journal.MsgControl, 3, err.Error())
+		}
+	})
+	s.say(journal.MsgStarted, 6, fmt.Sprintf("started with %s", s.prog.path), journal.Field{Name: journal.FieldFile, Value: s.prog.path})
+	interval := s.notifyReady()
+	err := s.engine.run(ctx, s.changed, interval, s.beat)
+	s.notify(daemon.SdNotifyStopping)
+	s.say(journal.MsgStopping, 6, fmt.Sprintf("stopping after %d entries", s.engine.handled.Load()))
+	return errors.Join(err, s.stop(stopWorkers, &running))
+}
+
+// stop ends the workers, within stopTime.
+func (s *service) stop(stopWorkers func(), running *sync.WaitGroup) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	stopWorkers()
+	err := s.control.Shutdown(ctx)
+	ended := make(chan struct{})
+	go func() { running.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return err
+	case <-ctx.Done():
+		return errors.Join(err, fmt.Errorf("stop: the workers did not end within %v", stopTime))
+	}
+}
+
+// close closes what open opened, in reverse order.
+func (s *service) close() error {
+	var errs []error
+	if s.socket != nil {
+		if err := s.socket.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if s.reader != nil {
+		errs = append(errs, s.reader.Close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.unlock != nil {
+		errs = append(errs, s.unlock())
+	}
+	return errors.Join(append(errs, s.log.Close())...)
+}
+
+func (s *service) scheduler() *report.Scheduler {
+	c := s.settings()
+	return &report.Scheduler{
+		Book:    s.db,
+		Message: mail.Message{From: c.Email.From, To: c.Email.To, Subject: c.Email.Subject},
+		Host:    hostName(),
+		Queued:  s.mailer.Wake,
+		Broken:  func(err error) { s.say(journal.MsgMailFailed, 3, err.Error()) },
+	}
+}
+
+// say writes a line that no entry led to.
+func (s *service) say(id string, priority int, text string, fields ...journal.Field) {
+	sayTo(s.log, s.opts.Stderr, journal.Record{Priority: priority, Message: text, MessageID: id, Fields: fields})
+}
+
+// sayTo writes a line to the journal; where that is not possible, why it was not.
+func sayTo(log *journal.Logger, stderr io.Writer, r journal.Record) {
+	if err := log.Send(r); err != nil {
+		_, _ = fmt.Fprintf(stderr, "<3>pyruse: %v\n", err) // there is no other place left
+	}
+}
+
+func (s *service) mailFailed(m state.Mail, err error) {
+	s.say(journal.MsgMailFailed, 3, fmt.Sprintf("mail %s was not sent (try %d), next try at %s: %v",
+		m.MessageID, m.Attempts, m.NextTry.Local().Format(time.DateTime), err))
+}
+
+func (s *service) mailBroken(err error) { s.say(journal.MsgMailFailed, 3, err.Error()) }
+
+// Bans, Ban, Unban and Status are what the control socket asks.
+var _ control.Daemon = (*service)(nil)
+
+func (s *service) Bans() []state.Ban { return s.keeper.Bans() }
+
+func (s *service) Ban(ctx context.Context, b state.Ban) error {
+	if reason, refused := s.world.Guard.Refuse(b.Addr); refused {
+		return fmt.Errorf("%w: %s is never banned: %s", control.ErrRefused, b.Addr, reason)
+	}
+	return s.engine.do(ctx, func() {
+		s.effects.put(b)
+		s.engine.touch()
+		s.say(journal.MsgBanApplied, 5, fmt.Sprintf("banned %s in %s %q by hand", b.Addr, b.Backend, b.Set), banFields(b)...)
+	})
+}
+
+func (s *service) Unban(ctx context.Context, address netip.Addr, set string) ([]state.Ban, error) {
+	var gone []state.Ban
+	err := s.engine.do(ctx, func() { gone = s.engine.unban(address, set) })
+	for _, b := range gone {
+		s.say(journal.MsgBanRemoved, 5, fmt.Sprintf("unbanned %s in %s %q", b.Addr, b.Backend, b.Set), banFields(b)...)
+	}
+	return gone, err
+}
+
+func (s *service) Status() control.Status {
+	g := s.engine
+	st := control.Status{
+		Version: s.opts.Version, Since: s.started, Entries: g.handled.Load(), Bans: g.bans.Load(), Running: s.keeper.Len(),
+		Errors: g.failed.Load(), Lag: float64(g.lag.Load()) / 1e6, Problems: s.keeper.Problems(),
+	}
+	if p := g.problem.Load(); p != nil {
+		st.Problems = append(st.Problems, *p)
+	}
+	return st
+}
