@@ -49,6 +49,7 @@ type Reader struct {
 	cur     *origin // the one with the current entry, nil if there is none
 	last    string  // the cursor of the last entry, once there is no current one
 	stale   bool    // idle origins may have something new
+	busy    bool    // entries were returned since the last time that there was none
 	sought  sought  // for origins that turn up later
 
 	watch *watch // nil unless following
@@ -222,8 +223,9 @@ func (r *Reader) Position() string {
 
 // Follow makes the Reader notice what is added to the journal. Whenever Next has
 // returned false, a token of the returned channel tells that it is worth calling again. The
-// first token is there at once; there may be more tokens than changes. While nothing
-// changes, nothing runs, but for a look every 5 seconds. Follow is called once.
+// first token is there at once; there are more tokens than changes. While entries come, there is one
+// every 10 ms, because journald is late to announce them (see watch); 3 seconds after the last one nothing
+// runs any more, but for a look every 5 seconds. Follow is called once.
 //
 // A following Reader goes on through rotation, vacuum, a restart of journald and a
 // move of the journal to other directories, and waits for a journal that is not there.
@@ -278,7 +280,10 @@ func (r *Reader) Next() (bool, error) {
 		if r.pick() {
 			return true, nil
 		}
-		r.stale = true
+		if r.busy && r.watch != nil {
+			r.watch.expectMore()
+		}
+		r.busy, r.stale = false, true
 		again, err := r.catchUp()
 		if !again || err != nil {
 			return false, err
@@ -314,6 +319,7 @@ func (r *Reader) pick() bool {
 		return false
 	}
 	r.cur.state = taken
+	r.busy = true
 	return true
 }
 

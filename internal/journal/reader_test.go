@@ -325,6 +325,32 @@ func TestReaderCursorOfTheFuture(t *testing.T) {
 	want(t, await(t, r, changed, 2), numbered("entry ", 3, 5))
 }
 
+// Journald announces entries 250 ms after it wrote them, or later. While they keep
+// coming, they must be seen sooner.
+func TestReaderIsQuickUnderAttack(t *testing.T) {
+	journaltest.Fresh(t)
+	r := open(t, journal.Options{})
+	changed := follow(t, r)
+	send(t, "first")
+	await(t, r, changed, 1)
+	const rounds = 30
+	begin := time.Now()
+	for i := range rounds {
+		send(t, strconv.Itoa(i))
+		select {
+		case <-changed:
+		case <-time.After(patience):
+			t.Fatal("no token")
+		}
+		await(t, r, changed, 1)
+	}
+	each := time.Since(begin) / rounds
+	t.Logf("%v from sending to reading", each)
+	if each > 125*time.Millisecond {
+		t.Errorf("%v from sending to reading, as late as journald's announcements", each)
+	}
+}
+
 func TestReaderFollowsThroughEverything(t *testing.T) {
 	journaltest.Fresh(t)
 	r := open(t, journal.Options{})
