@@ -43,7 +43,7 @@ func cut(b []byte, limit int) []byte {
 	if len(b) <= limit {
 		return b
 	}
-	for end := limit; end > limit-4 && end > 0; end-- {
+	for end := limit; end >= max(0, limit-3); end-- {
 		if b[end]&0xC0 != 0x80 { // the byte behind the cut begins a character
 			return b[:end]
 		}
