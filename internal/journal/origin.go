@@ -30,6 +30,7 @@ type origin struct {
 	useless map[fileID]found   // files that could not be opened, to be tried again when they change
 	broken  bool               // j failed, it has to be opened again
 
+	read   int      // how many entries j has read
 	start  position // where to go on in a newly opened journal
 	state  standing
 	usec   int64  // the time of the entry
@@ -46,6 +47,11 @@ const (
 	taken                  // an entry that Next has returned
 )
 
+// renewAfter is how many entries a handle reads. libsystemd maps the files in pieces
+// of 8 MiB and unmaps none of the latest 64, so that all that was read would count as the
+// process's memory, up to half a GiB. A new handle costs some milliseconds.
+const renewAfter = 20_000
+
 // open opens the files, if there are any, and goes to where reading has to go on.
 func (o *origin) open(files map[fileID]found) error {
 	o.keepPlace()
@@ -57,9 +63,11 @@ func (o *origin) open(files map[fileID]found) error {
 	}
 	if o.j != nil {
 		o.j.Close()
-		o.stats.Reopened++
+		if o.read < renewAfter {
+			o.stats.Reopened++
+		}
 	}
-	o.j, o.known, o.broken = j, files, false
+	o.j, o.known, o.broken, o.read = j, files, false, 0
 	complete, err := o.seek(o.start)
 	if err != nil {
 		o.broken = true
@@ -259,6 +267,11 @@ func (o *origin) advance() error {
 	if o.j == nil || o.broken {
 		return nil
 	}
+	if o.read >= renewAfter {
+		if err := o.open(o.known); err != nil || o.j == nil {
+			return err
+		}
+	}
 	for {
 		if o.state != landed {
 			n, err := o.j.Next()
@@ -275,6 +288,7 @@ func (o *origin) advance() error {
 			}
 		}
 		o.state, o.cursor = idle, ""
+		o.read++
 		usec, err := o.j.GetRealtimeUsec()
 		if err != nil {
 			o.stats.Damaged++
