@@ -1,0 +1,89 @@
+// Package filter holds the switch points: all filters, and the regular expressions that some of them run.
+//
+// A filter is made from its arguments once, while the workflow is compiled, and
+// matches without allocating. Its faults are reported through workflow.Build; its
+// run-time errors are wrapped with the step by the workflow.
+package filter
+
+import (
+	"strconv"
+
+	"github.com/pyruse/pyruse/internal/config"
+	"github.com/pyruse/pyruse/internal/entry"
+	"github.com/pyruse/pyruse/internal/workflow"
+)
+
+// Register adds all filters to the registry.
+func Register(r *workflow.Registry) {
+	users := newUserCache(lookupUser)
+	r.Filter("filter_equals", newEquals)
+	r.Filter("filter_in", newIn)
+	r.Filter("filter_lowerOrEquals", newLowerOrEquals)
+	r.Filter("filter_greaterOrEquals", newGreaterOrEquals)
+	r.Filter("filter_inNetworks", newInNetworks)
+	r.Filter("filter_pcre", newPCRE)
+	r.Filter("filter_pcreAny", newPCREAny)
+	r.Filter("filter_userExists", func(b *workflow.Build) workflow.Filter { return newUserExists(b, users) })
+}
+
+// fieldSlot resolves the argument "field", and reports whether it names one.
+func fieldSlot(b *workflow.Build, field string) (entry.Slot, bool) {
+	if field == "" {
+		b.Fault("field", "", `"field" is empty; it must name a field of the entry`)
+	}
+	return b.Slot(field), field != ""
+}
+
+// scalar turns a JSON scalar into a value; true and false are 1 and 0, as in Python.
+// It reports whether n is a scalar in range; otherwise the fault is reported, with hint.
+func scalar(b *workflow.Build, n *config.Node, hint string) (entry.Value, bool) {
+	switch n.Kind {
+	case config.Null:
+		return entry.NullValue, true
+	case config.Bool:
+		if n.Bool {
+			return entry.IntValue(1), true
+		}
+		return entry.IntValue(0), true
+	case config.String:
+		return entry.StringValue(n.Text), true
+	case config.Number:
+		if i, err := strconv.ParseInt(n.Text, 10, 64); err == nil {
+			return entry.IntValue(i), true
+		}
+		f, err := strconv.ParseFloat(n.Text, 64)
+		if err != nil {
+			b.FaultAt(n.Pos, "", "the number %s is out of range", n.Text)
+		}
+		return entry.FloatValue(f), err == nil
+	}
+	b.FaultAt(n.Pos, hint, "%s cannot be compared with a field; a number, a string, a boolean or null can", n.Kind)
+	return entry.Value{}, false
+}
+
+// warnKind warns of a value that a journal field of that name has no chance to be equal to, or to be compared with.
+func warnKind(b *workflow.Build, arg, field string, v entry.Value) {
+	kind := entry.KindOf(field)
+	if v.Kind() == entry.Null || kind == entry.String {
+		return
+	}
+	_, uuid := entry.ParseUUID(v.Str())
+	switch {
+	case kind == entry.Int && v.Kind() == entry.String:
+		b.Warn(arg, "write the number without quotes", "%s is an integer, %q is a string: they never agree", field, v.Str())
+	case kind == entry.UUID && !uuid:
+		b.Warn(arg, "32 hexadecimal digits, with or without hyphens", "%s is a UUID, %s is none: they never agree", field, quoted(v.Text()))
+	case kind == entry.Time:
+		b.Warn(arg, "", "%s is a time, which cannot be compared with %s", field, quoted(v.Text()))
+	}
+}
+
+// quoted returns text from a log for an error message: as a string literal in printable
+// ASCII, of at most the first 48 bytes.
+func quoted(s string) string {
+	const keep = 48
+	if len(s) > keep {
+		return strconv.QuoteToASCII(s[:keep]) + "..."
+	}
+	return strconv.QuoteToASCII(s)
+}

@@ -1,0 +1,148 @@
+package filter
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pyruse/pyruse/internal/config"
+	"github.com/pyruse/pyruse/internal/entry"
+	"github.com/pyruse/pyruse/internal/workflow"
+)
+
+// search is a regular expression with the fields that its captures are stored in.
+type search struct {
+	re     *pattern
+	groups []span
+	stores []store
+}
+
+// store says where a captured text goes.
+type store struct {
+	group int // from 0
+	field entry.Slot
+}
+
+// newSearch compiles a regular expression; a fault is reported at n. save names fields for groups 1 to len(save).
+func newSearch(b *workflow.Build, n *config.Node, save []string) (search, bool) {
+	re, err := compile(n.Text)
+	if err != nil {
+		hint := ""
+		var fault *patternError
+		if errors.As(err, &fault) {
+			hint = fault.hint
+		}
+		b.FaultAt(n.Pos, hint, "the regular expression is faulty %v", err)
+		return search{}, false
+	}
+	if why := re.backtracks(); why != "" {
+		b.Warn("re", fmt.Sprintf("a text that takes it longer than %v is an error", matchTimeout),
+			"the regular expression %s cannot run in linear time, because of %s", quoted(n.Text), why)
+	}
+	if len(save) > len(re.groups) {
+		b.Fault("save", "", `"save" names %d fields; groups in the regular expression: %d`, len(save), len(re.groups))
+		return search{}, false
+	}
+	s := search{re: re}
+	last := 0 // the number of groups that somebody wants to know
+	for i, name := range re.groups {
+		if i < len(save) && save[i] != "" {
+			s.stores = append(s.stores, store{i, b.Slot(save[i])})
+			last = i + 1
+		}
+		if name != "" {
+			s.stores = append(s.stores, store{i, b.Slot(name)})
+			last = i + 1
+		}
+	}
+	s.groups = make([]span, last)
+	return s, true
+}
+
+// match searches the field and stores the captures in the entry if there is a match.
+func (s *search) match(e *entry.Entry, field entry.Slot, text string) (bool, error) {
+	matched, err := s.re.search(text, s.groups)
+	if err != nil {
+		return false, fmt.Errorf("search field %s: %w", e.Names().Name(field), err)
+	}
+	if !matched {
+		return false, nil
+	}
+	for _, st := range s.stores {
+		v := entry.NullValue
+		if g := s.groups[st.group]; g != unset {
+			v = entry.StringValue(text[g.start:g.end])
+		}
+		e.Set(st.field, v)
+	}
+	return true, nil
+}
+
+// pcre is filter_pcre.
+type pcre struct {
+	field  entry.Slot
+	search search
+}
+
+func newPCRE(b *workflow.Build) workflow.Filter {
+	var args struct {
+		Field string   `json:"field" need:"true"`
+		Re    string   `json:"re" need:"true"`
+		Save  []string `json:"save"`
+	}
+	if !b.Args(&args) {
+		return nil
+	}
+	field, ok := fieldSlot(b, args.Field)
+	s, compiled := newSearch(b, b.Arg("re"), args.Save)
+	if !ok || !compiled {
+		return nil
+	}
+	return &pcre{field, s}
+}
+
+// Match reports whether the expression is found in the field, and then stores its captures.
+func (f *pcre) Match(e *entry.Entry) (bool, error) {
+	return f.search.match(e, f.field, e.Get(f.field).Text())
+}
+
+// pcreAny is filter_pcreAny.
+type pcreAny struct {
+	field    entry.Slot
+	searches []search
+}
+
+func newPCREAny(b *workflow.Build) workflow.Filter {
+	var args struct {
+		Field string   `json:"field" need:"true"`
+		Re    []string `json:"re" need:"true"`
+	}
+	if !b.Args(&args) {
+		return nil
+	}
+	field, ok := fieldSlot(b, args.Field)
+	if len(args.Re) == 0 {
+		b.Warn("re", "", `"re" is empty: the filter never passes`)
+	}
+	f := &pcreAny{field: field}
+	for _, n := range b.Arg("re").Elems {
+		s, compiled := newSearch(b, n, nil)
+		f.searches = append(f.searches, s)
+		ok = ok && compiled
+	}
+	if !ok {
+		return nil
+	}
+	return f
+}
+
+// Match reports whether one of the expressions is found in the field, and then stores the captures
+// of the first that is.
+func (f *pcreAny) Match(e *entry.Entry) (bool, error) {
+	text := e.Get(f.field).Text()
+	for i := range f.searches {
+		if matched, err := f.searches[i].match(e, f.field, text); matched || err != nil {
+			return matched, err
+		}
+	}
+	return false, nil
+}
