@@ -69,7 +69,7 @@ func (d *decoder) object(n *Node, v reflect.Value) {
 			if n != nil {
 				at = Pos{n.Pos.File, n.Pos.Start, n.Pos.Start + 1}
 			}
-			d.errorf(at, "", "%s lacks the mandatory key %q", d.what, name)
+			d.errorf(at, "", "the mandatory key %q is missing in %s", name, d.what)
 		}
 	}
 }
