@@ -65,7 +65,7 @@ func (l *Lines) Next() (bool, error) {
 	for {
 		line, err := l.readLine()
 		if err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return false, nil
 			}
 			return false, err
@@ -92,7 +92,7 @@ func (l *Lines) readLine() ([]byte, error) {
 	tooLong := false
 	for {
 		part, err := l.in.ReadSlice('\n')
-		if err != nil && err != io.EOF && !errors.Is(err, bufio.ErrBufferFull) {
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 			return nil, fmt.Errorf("read line %d: %w", l.number, err)
 		}
 		tooLong = tooLong || len(l.long)+len(part) > l.maxLine

@@ -28,6 +28,7 @@ type place struct {
 	patterns []string
 	// grouped files are not those of one journald only.
 	grouped bool
+	// machine is the machine ID, of which libsystemd searches the subdirectories.
 	machine string
 }
 

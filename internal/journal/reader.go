@@ -230,10 +230,11 @@ func (r *Reader) Position() string {
 // A following Reader goes on through rotation, vacuum, a restart of journald and a
 // move of the journal to other directories, and waits for a journal that is not there.
 // An error of Next is not final either: the next call opens the journal again.
-func (r *Reader) Follow() (<-chan struct{}, error) { return r.follow(safetyTick) }
-
-func (r *Reader) follow(tick time.Duration) (<-chan struct{}, error) {
-	w, err := newWatch(tick)
+func (r *Reader) Follow() (<-chan struct{}, error) {
+	if r.watch != nil {
+		return nil, errors.New("follow the journal: it is followed already")
+	}
+	w, err := newWatch(safetyTick)
 	if err != nil {
 		return nil, err
 	}

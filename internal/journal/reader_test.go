@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/pyruse/pyruse/internal/journal"
 	"github.com/pyruse/pyruse/internal/journal/journaltest"
@@ -574,6 +576,119 @@ func damage(t *testing.T, path, text string) {
 	copy(data[i:], bytes.Repeat([]byte{0xa5}, 600))
 	if err := os.WriteFile(path, data, 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// While a service logs as fast as it can and the journal is rotated, a reader that
+// is closed and opened again all the time gets each entry once, in order.
+func TestReaderUnderLoad(t *testing.T) {
+	journaltest.Fresh(t)
+	const total = 20_000
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for i := range total {
+			if i%4000 == 3999 {
+				journaltest.Rotate(t)
+			}
+			journaltest.Message(t, strconv.Itoa(i))
+		}
+	}()
+	t.Cleanup(func() { <-sent })
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	next, place, opened := 0, "", 0
+	for next < total {
+		r, err := journal.Open(journal.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened++
+		if place != "" {
+			if found, err := r.SeekCursor(place); !found || err != nil {
+				t.Fatalf("SeekCursor: %v, %v", found, err)
+			}
+		}
+		changed := follow(t, r)
+		for end := min(total, next+997); next < end; {
+			ok, err := r.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				select {
+				case <-changed:
+				case <-ctx.Done():
+					t.Fatalf("waiting for %d", next)
+				}
+				continue
+			}
+			if m := message(r); m == strconv.Itoa(next) {
+				next++
+			} else if m != "" {
+				t.Fatalf("read %s, want %d", m, next)
+			}
+		}
+		place = r.Position()
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("opened %d times", opened)
+}
+
+// A handle does not last for ever (renewAfter); that must not show.
+func TestReaderReadsLongHistory(t *testing.T) {
+	dir := t.TempDir()
+	const total = 90_000
+	full := journaltest.WriteFile(t, dir, history(0, total/2))
+	if err := os.Rename(full, filepath.Join(dir, "test@1.journal")); err != nil { // as a full file is
+		t.Fatal(err)
+	}
+	journaltest.WriteFile(t, dir, history(total/2, total))
+	r := open(t, journal.Options{Directory: dir})
+	for i := range total {
+		if ok, err := r.Next(); !ok || err != nil {
+			t.Fatalf("entry %d: %v, %v", i, ok, err)
+		}
+		if want := epoch + int64(i)*1e6; r.UnixMicro() != want {
+			t.Fatalf("entry %d: time %d, want %d", i, r.UnixMicro(), want)
+		}
+	}
+	if ok, err := r.Next(); ok || err != nil {
+		t.Fatalf("the end: %v, %v", ok, err)
+	}
+	if s := r.Stats(); s != (journal.Stats{}) {
+		t.Errorf("stats %+v", s)
+	}
+	if m := mappedMiB(t); m > 16 {
+		t.Errorf("%.0f MiB of the journal are in memory", m)
+	}
+}
+
+// libsystemd shows a journal that may not be read as an empty one.
+func TestOpenWithoutPermission(t *testing.T) {
+	dir := t.TempDir()
+	path := journaltest.WriteFile(t, dir, history(0, 3))
+	if err := os.Chmod(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	errs := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread has no privileges any more, and ends with the goroutine
+		none := make([]unix.CapUserData, 2)
+		if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]); err != nil {
+			errs <- err
+			return
+		}
+		r, err := journal.Open(journal.Options{Directory: dir})
+		if err == nil {
+			r.Close()
+		}
+		errs <- err
+	}()
+	if err := <-errs; !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("error %v, want one about permission", err)
 	}
 }
 
