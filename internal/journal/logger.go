@@ -244,7 +244,7 @@ func (l *Logger) sendMemfd() error {
 		return fmt.Errorf("make a memfd: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), "memfd")
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if _, err := f.Write(l.buf); err != nil {
 		return fmt.Errorf("fill a memfd: %w", err)
 	}

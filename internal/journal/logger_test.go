@@ -194,7 +194,7 @@ func TestLoggerFallbackToAPipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.Close() })
+	t.Cleanup(func() { _ = w.Close() })
 	l := newLogger(t, journal.LoggerOptions{Socket: filepath.Join(t.TempDir(), "socket"), Stderr: w})
 	mustSend(t, l, journal.Record{Priority: 6, Message: "there is room"})
 	sent := 0
@@ -219,7 +219,7 @@ func TestLoggerIsSafeForConcurrentUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { _ = conn.Close() })
 	l := newLogger(t, journal.LoggerOptions{Socket: path})
 	var all sync.WaitGroup
 	for range 4 {

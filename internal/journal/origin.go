@@ -62,7 +62,7 @@ func (o *origin) open(files map[fileID]found) error {
 		return err
 	}
 	if o.j != nil {
-		o.j.Close()
+		_ = o.j.Close()
 		if o.read < renewAfter {
 			o.stats.Reopened++
 		}
@@ -98,12 +98,12 @@ func (o *origin) handle(files map[fileID]found) (*sdjournal.Journal, error) {
 	// The threshold counts the name and "=", too, which are 65 bytes at most, and
 	// cut wants to see the character behind the last byte.
 	if err := j.SetDataThreshold(uint64(o.maxField) + 65 + 4); err != nil {
-		j.Close()
+		_ = j.Close()
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
 	if o.watched {
 		if err := o.process(j); err != nil {
-			j.Close()
+			_ = j.Close()
 			return nil, err
 		}
 	}
@@ -128,7 +128,7 @@ func (o *origin) openFiles(files map[fileID]found) (*sdjournal.Journal, error) {
 			delete(files, id)
 			continue
 		}
-		one.Close()
+		_ = one.Close()
 	}
 	o.stats.Damaged += uint64(len(o.useless))
 	if len(files) == 0 && len(o.useless) == 0 {
@@ -229,12 +229,12 @@ func (o *origin) seekCursor(p position) (complete bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if same := sameEntry(wanted, here); same && !p.at {
+	same := sameEntry(wanted, here)
+	if same && !p.at {
 		return true, nil
-	} else {
-		o.state = landed
-		return same || nextTo(wanted, here), nil
 	}
+	o.state = landed
+	return same || nextTo(wanted, here), nil
 }
 
 // seekTail goes behind the last entry, or to the beginning if there is none.

@@ -224,7 +224,7 @@ func (p place) readable() error {
 	for _, path := range p.files() {
 		f, err := os.Open(path)
 		if err == nil {
-			f.Close()
+			_ = f.Close()
 			return nil
 		}
 		if errors.Is(err, fs.ErrPermission) {

@@ -499,7 +499,7 @@ func TestReaderNamespace(t *testing.T) {
 	id := journaltest.MachineID(t)
 	volatile := filepath.Join(journaltest.VolatileDir, id+".web")
 	persistent := filepath.Join(journaltest.PersistentDir, id+".web")
-	t.Cleanup(func() { os.RemoveAll(volatile); os.RemoveAll(journaltest.PersistentDir) })
+	t.Cleanup(func() { _, _ = os.RemoveAll(volatile), os.RemoveAll(journaltest.PersistentDir) })
 	mkdir := func(dir string) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -683,7 +683,7 @@ func TestOpenWithoutPermission(t *testing.T) {
 		}
 		r, err := journal.Open(journal.Options{Directory: dir})
 		if err == nil {
-			r.Close()
+			_ = r.Close()
 		}
 		errs <- err
 	}()
@@ -707,7 +707,7 @@ func TestOpenErrors(t *testing.T) {
 	} {
 		r, err := journal.Open(c.o)
 		if err == nil {
-			r.Close()
+			_ = r.Close()
 			t.Errorf("%s: no error", c.name)
 		} else if c.is != nil && !errors.Is(err, c.is) {
 			t.Errorf("%s: %v", c.name, err)

@@ -52,7 +52,7 @@ func (d *journald) start() error {
 	if err != nil {
 		return fmt.Errorf("listen for the readiness of journald: %w", err)
 	}
-	defer ready.Close()
+	defer func() { _ = ready.Close() }()
 
 	var out bytes.Buffer
 	cmd := exec.Command(journaldPath)

@@ -162,7 +162,7 @@ func loopbackUp() error {
 	if err != nil {
 		return fmt.Errorf("bring the loopback interface up: %w", err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	req, err := unix.NewIfreq("lo")
 	if err != nil {
 		return fmt.Errorf("bring the loopback interface up: %w", err)

@@ -44,7 +44,7 @@ func send(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("make a socket: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if err := conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return fmt.Errorf("send to journald: %w", err)
 	}
@@ -66,7 +66,7 @@ func sendByFile(conn *net.UnixConn, journald *net.UnixAddr, data []byte) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err := os.Remove(f.Name()); err != nil {
 		return err
 	}
