@@ -14,15 +14,17 @@ import (
 // backreferences, atomic groups, possessive quantifiers, conditional groups and
 // huge repeat counts run in the backtracking engine, under limits.
 //
-// One difference to Python is left: where a group is repeated and can match the empty text, as in
-// (a*)+, Python may capture a last, empty round, which the linear engines do not do.
+// Two differences to Python are left. Where something is repeated that can match the empty text, as in
+// (a*)+ or (|a)*, Python may end with an empty round, which the linear engines avoid: the
+// group's capture, and rarely the match, can differ. And \B matches in the empty text, as in Perl
+// and in Python from 3.14 on.
 type pattern struct {
 	source string
 	groups []string // their names by number, from 1 at index 0; "" for a group without a name
 
 	// prefix is what every matching subject begins with; it contains at least one of needed, if there are any.
 	prefix string
-	needed []string
+	needed []literal
 
 	// narrow searches subjects of ASCII that do not end in a newline, wide searches all. They
 	// are the same where one program serves both.
@@ -50,10 +52,10 @@ func compile(src string) (*pattern, error) {
 	}
 	f := tree.inspect()
 	p := &pattern{source: src, groups: groups, prefix: tree.prefix(), needed: tree.needed(), why: f.backtracking}
-	if p.why == "" && f.size > maxSize {
-		p.why = "many counted repetitions"
+	if p.why == "" && (f.repeat > maxLinearRepeat || f.size > maxSize) {
+		p.why = "its repeat counts"
 	}
-	if p.prefix != "" && len(p.needed) == 1 && strings.Contains(p.prefix, p.needed[0]) {
+	if len(p.needed) == 1 && !p.needed[0].fold && strings.Contains(p.prefix, p.needed[0].text) {
 		p.needed = nil
 	}
 	p.same = !f.dollar && !f.unicodeWord && !f.wide
@@ -122,8 +124,8 @@ func (p *pattern) search(s string, groups []span) (bool, error) {
 
 // mayMatch reports whether s contains what every match contains.
 func (p *pattern) mayMatch(s string) bool {
-	for _, text := range p.needed {
-		if strings.Contains(s, text) {
+	for _, l := range p.needed {
+		if l.in(s) {
 			return true
 		}
 	}
@@ -131,11 +133,13 @@ func (p *pattern) mayMatch(s string) bool {
 }
 
 // isNarrow reports whether s is of ASCII only and does not end in a newline.
-func isNarrow(s string) bool {
+func isNarrow(s string) bool { return isASCII(s) && !strings.HasSuffix(s, "\n") }
+
+func isASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false
 		}
 	}
-	return !strings.HasSuffix(s, "\n")
+	return true
 }

@@ -48,7 +48,7 @@ type node struct {
 	kind     nodeKind
 	assert   assertion
 	mode     mode
-	fold     bool // nodeBackref: ignore case
+	fold     bool // nodeBackref: ignore case; nodeSet: the cases of r
 	ascii    bool // \b, \B: words of ASCII characters
 	negative bool // nodeLook
 	behind   bool // nodeLook
@@ -67,6 +67,7 @@ type features struct {
 	asciiWord    bool // \b under the flag a
 	unicodeWord  bool
 	wide         bool // holds a set whose members beyond ASCII are many
+	repeat       int  // the largest product of nested repeat counts
 	size         int  // nodes after all repetitions have been written out
 }
 
@@ -74,12 +75,12 @@ type features struct {
 // the backtracking engine counts.
 const maxSize = 20_000
 
-// maxLinearRepeat is the largest repeat count of Go's regexp.
+// maxLinearRepeat is the largest features.repeat that Go's regexp takes.
 const maxLinearRepeat = 1000
 
 // inspect gathers the features of n and the nodes below.
 func (n *node) inspect() features {
-	f := features{size: 1}
+	f := features{repeat: 1, size: 1}
 	switch n.kind {
 	case nodeSet:
 		f.wide = len(n.set) > 8
@@ -103,15 +104,15 @@ func (n *node) inspect() features {
 	case nodeRepeat:
 		if n.mode == possessive {
 			f.backtracking = "a possessive quantifier"
-		} else if max(n.min, n.max) > maxLinearRepeat {
-			f.backtracking = "a repeat count above 1000"
 		}
 	}
 	for _, s := range n.subs {
 		f.merge(s.inspect())
 	}
 	if n.kind == nodeRepeat {
-		f.size = min(f.size*max(n.min, n.max, 1), maxSize+1)
+		count := max(n.min, n.max, 1)
+		f.repeat = min(f.repeat*count, maxLinearRepeat+1)
+		f.size = min(f.size*count, maxSize+1)
 	}
 	return f
 }
@@ -125,6 +126,7 @@ func (f *features) merge(g features) {
 	f.asciiWord = f.asciiWord || g.asciiWord
 	f.unicodeWord = f.unicodeWord || g.unicodeWord
 	f.wide = f.wide || g.wide
+	f.repeat = max(f.repeat, g.repeat)
 	f.size = min(f.size+g.size, maxSize+1)
 }
 
@@ -161,81 +163,4 @@ func (n *node) width(groups []*node) (int, bool) {
 		total = min(total+w, maxSize) // no more than told apart; keeps nested counts from overflowing
 	}
 	return total, true
-}
-
-// maxNeeded bounds the texts of needed: more of them cost more than they save.
-const maxNeeded = 4
-
-// needed returns texts of which every match contains at least one; nil if there are no such texts.
-func (n *node) needed() []string {
-	switch n.kind {
-	case nodeRune:
-		return []string{string(n.r)}
-	case nodeCapture, nodeAtomic:
-		return n.subs[0].needed()
-	case nodeLook:
-		if !n.negative {
-			return n.subs[0].needed()
-		}
-	case nodeRepeat:
-		if n.min > 0 {
-			return n.subs[0].needed()
-		}
-	case nodeAlternate:
-		var all []string
-		for _, s := range n.subs {
-			texts := s.needed()
-			if texts == nil || len(all)+len(texts) > maxNeeded {
-				return nil
-			}
-			all = append(all, texts...)
-		}
-		return all
-	case nodeConcat:
-		var best []string
-		for i := 0; i < len(n.subs); i++ {
-			texts := n.subs[i].needed()
-			if run := n.run(i); run != "" {
-				texts = []string{run}
-				i += len([]rune(run)) - 1
-			}
-			if worth(texts) > worth(best) {
-				best = texts
-			}
-		}
-		return best
-	}
-	return nil
-}
-
-// worth rates what needed returns: by the length of the shortest text.
-func worth(texts []string) int {
-	if texts == nil {
-		return 0
-	}
-	w := len(texts[0])
-	for _, t := range texts[1:] {
-		w = min(w, len(t))
-	}
-	return w
-}
-
-// run returns the plain characters of a sequence from element i on.
-func (n *node) run(i int) string {
-	var run []rune
-	for ; i < len(n.subs) && n.subs[i].kind == nodeRune; i++ {
-		run = append(run, n.subs[i].r)
-	}
-	return string(run)
-}
-
-// prefix returns the text that every subject that matches begins with, "" if there is none.
-func (n *node) prefix() string {
-	if n.kind != nodeConcat || len(n.subs) == 0 {
-		return ""
-	}
-	if n.subs[0].kind != nodeAssert || n.subs[0].assert != textStart {
-		return ""
-	}
-	return n.run(1)
 }

@@ -248,7 +248,7 @@ func (p *parser) repeat(n *node, start, lo, hi int) {
 func (p *parser) literal(r rune) *node {
 	if p.has(flagFold) {
 		if s := (runeSet{{r, r}}).fold(p.has(flagASCII)); len(s) > 1 || s[0].lo < s[0].hi {
-			return &node{kind: nodeSet, set: s}
+			return &node{kind: nodeSet, set: s, r: r, fold: true}
 		}
 	}
 	return &node{kind: nodeRune, r: r}

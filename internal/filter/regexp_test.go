@@ -161,8 +161,10 @@ func TestPatternEngines(t *testing.T) {
 		{`a++`, "a possessive quantifier"},
 		{`(?>a)`, "an atomic group"},
 		{`(a)?(?(1)b)`, "a conditional group"},
-		{`a{1001}`, "a repeat count above 1000"},
-		{`(?:(?:a{100}){100}){10}`, "many counted repetitions"},
+		{`a{1001}`, "its repeat counts"},
+		{`(?:(?:a{10}){10}){10}`, ""},
+		{`(?:(?:a{10})?){101,}`, "its repeat counts"},
+		{`(?:abcdefghijklmnopqrstuvwxyz){1000}`, "its repeat counts"},
 	}
 	for _, tt := range tests {
 		p, err := compile(tt.re)
@@ -175,21 +177,32 @@ func TestPatternEngines(t *testing.T) {
 }
 
 func TestPatternPrefilter(t *testing.T) {
+	exactly := func(texts ...string) (list []literal) {
+		for _, text := range texts {
+			list = append(list, literal{text: text})
+		}
+		return list
+	}
 	tests := []struct {
 		re, prefix string
-		needed     []string
+		needed     []literal
 	}{
 		{`^Failed password for (\S+)`, "Failed password for ", nil},
-		{`^(?:a|b) from`, "", []string{" from"}},
-		{`for .* from (\S+) port`, "", []string{" from "}},
-		{`(?:error|warning): x`, "", []string{"error", "warning"}},
-		{`a(?:bcd)+e`, "", []string{"bcd"}},
-		{`a(?:bcd)*e`, "", []string{"a"}},
-		{`(?i)abc[12]9`, "", []string{"9"}},
-		{`(?m)^abc`, "", []string{"abc"}},
-		{`^abc|d`, "", []string{"abc", "d"}},
-		{`a|b|c|d|e`, "", nil},
-		{`x(?!yes)(?=yeah)`, "", []string{"yeah"}},
+		{`^(?:a|b) from`, "", exactly(" from")},
+		{`for .* from (\S+) port`, "", exactly(" from ")},
+		{`(?:error|warning): x`, "", exactly("error", "warning")},
+		{`a(?:bcd)+e`, "", exactly("bcd")},
+		{`a(?:bcd)*e`, "", exactly("a")},
+		{`(?i)Disk 5é`, "", []literal{{"disk 5", true}}},
+		{`(?i:a)bc[12]xyz9`, "", exactly("xyz9")},
+		{`^a(?i)b`, "a", []literal{{"ab", true}}},
+		{`(?i)é`, "", nil},
+		{`(?i)ſ`, "", nil}, // matches "s"
+		{`(?m)^abc`, "", exactly("abc")},
+		{`^abc|d`, "", exactly("abc", "d")},
+		{`[ab]|c`, "", nil},
+		{`a|b|c|d|e|f|g|h|i|j|k|l|m|n|o|p|q`, "", nil},
+		{`x(?!yes)(?=yeah)`, "", exactly("yeah")},
 		{`\w+`, "", nil},
 	}
 	for _, tt := range tests {
@@ -198,7 +211,12 @@ func TestPatternPrefilter(t *testing.T) {
 			t.Fatalf("compile(%q): %v", tt.re, err)
 		}
 		if p.prefix != tt.prefix || !slices.Equal(p.needed, tt.needed) {
-			t.Errorf("%q: prefix %q, needed %q, want %q, %q", tt.re, p.prefix, p.needed, tt.prefix, tt.needed)
+			t.Errorf("%q: prefix %q, needed %v, want %q, %v", tt.re, p.prefix, p.needed, tt.prefix, tt.needed)
+		}
+	}
+	for s, want := range map[string]bool{"xDISKy": true, "dIsK": true, "dis": false, "d\x09sk": false, "": false, "\u212a": true} {
+		if got := (literal{"disk", true}).in(s); got != want {
+			t.Errorf("disk in %q: %v", s, got)
 		}
 	}
 }
@@ -249,6 +267,9 @@ func FuzzPattern(f *testing.F) {
 		}
 		p, err := compile(re)
 		if err != nil {
+			if _, _, fault := parse(re); fault == nil {
+				t.Fatalf("compile(%q): an engine refuses what was written for it: %v", re, err)
+			}
 			var fault *patternError
 			if !errors.As(err, &fault) || fault.offset > len(re) {
 				t.Fatalf("compile(%q): %v", re, err)
@@ -284,6 +305,8 @@ func BenchmarkPattern(b *testing.B) {
 		{"miss-prefix", `^Accepted publickey for (?P<user>\S+) from (?P<ip>\S+)`, sshLine},
 		{"miss-needed", `authentication failure.* rhost=(?P<ip>\S+)`, sshLine},
 		{"miss-two-needed", `(?:error|fatal): (?P<ip>\S+)`, sshLine},
+		{"miss-fold", `(?i)authentication failure`, sshLine},
+		{"miss-alternatives", `\b(?:error|fatal|crit|alert|panic)\b`, sshLine},
 		{"miss-none-needed", `(?i)^\w+ closed by (?P<ip>[\d.]+)$`, sshLine},
 		{"miss-backtracking", `^(?!Failed)\w+ .* ssh2$`, sshLine},
 		{"hit", `^Failed \S+ for (?:invalid user )?(?P<user>.*) from (?P<ip>\S+) port \d+ ssh2$`, sshLine},
