@@ -2,6 +2,7 @@ package action
 
 import (
 	"errors"
+	"hash/maphash"
 	"math"
 	"slices"
 
@@ -16,8 +17,10 @@ type Counters struct {
 	max        int
 	categories map[string]*Category
 	byNumber   []*Category
-	slab       [][]counter // in chunks, so that growing copies nothing
-	used       uint32      // slots of the slab that were ever used
+	seed       maphash.Seed
+	index      map[uint64]uint32 // the hash of category and key: the first counter with that hash
+	slab       [][]counter       // in chunks, so that growing copies nothing
+	used       uint32            // slots of the slab that were ever used
 	free       []uint32
 	ends       dueHeap[uint32] // one element for each counter that ends some time
 	live       int
@@ -31,19 +34,20 @@ type Category struct {
 	table  *Counters
 	number uint32
 	name   string
-	keys   map[entry.Value]uint32
 }
 
 const chunkSize = 1024
 
-// counter is kept small: there may be a million.
+// counter is kept small: there may be a million. For the same reason the index
+// holds hashes, not keys; counters with the same hash are chained.
 type counter struct {
 	key      entry.Value
 	category uint32
-	flags    uint8
-	count    uint8        // of runs in use; more says how many when it is set
+	next     uint32       // another counter with the same hash; the counter itself if it is the last
 	runs     [2]state.Run // sorted by end; the usual case
 	more     *longCounter // many runs, or a grace period
+	count    uint8        // of runs in use, while more is nil
+	flags    uint8
 }
 
 type longCounter struct {
@@ -56,6 +60,7 @@ const (
 	inHeap    = 1 << iota // has an element in ends
 	isDirty               // differs from the database
 	persisted             // has a row in the database
+	inUse                 // is not on the free list
 )
 
 // maxRuns bounds the memory of one counter: beyond it, neighbouring raises are
@@ -68,14 +73,16 @@ var ErrCountersFull = errors.New("the counter table is full (limits.counterKeys)
 // NewCounters returns an empty table for at most max live keys. When it is full, the key
 // that would end first gives way to the new one.
 func NewCounters(max int) *Counters {
-	return &Counters{max: min(max, math.MaxUint32), categories: map[string]*Category{}}
+	return &Counters{
+		max: min(max, math.MaxUint32), categories: map[string]*Category{}, seed: maphash.MakeSeed(), index: map[uint64]uint32{},
+	}
 }
 
 // Category returns the counters of that name.
 func (t *Counters) Category(name string) *Category {
 	c, ok := t.categories[name]
 	if !ok {
-		c = &Category{t, uint32(len(t.byNumber)), name, map[entry.Value]uint32{}}
+		c = &Category{t, uint32(len(t.byNumber)), name}
 		t.categories[name] = c
 		t.byNumber = append(t.byNumber, c)
 	}
@@ -125,7 +132,7 @@ func (c *Category) Raise(key entry.Value, now, keep int64) (int64, error) {
 // Reset zeroes the counter of key; raises within grace microseconds from now on do not count.
 func (c *Category) Reset(key entry.Value, now, grace int64) error {
 	c.table.removeEnded(now)
-	if _, ok := c.keys[keyOf(key)]; !ok && grace <= 0 {
+	if _, ok := c.find(keyOf(key)); !ok && grace <= 0 {
 		return nil
 	}
 	i, err := c.get(key)
@@ -143,7 +150,7 @@ func (c *Category) Reset(key entry.Value, now, grace int64) error {
 
 // Value returns the value of the counter of key at time now.
 func (c *Category) Value(key entry.Value, now int64) int64 {
-	i, ok := c.keys[keyOf(key)]
+	i, ok := c.find(keyOf(key))
 	if !ok {
 		return 0
 	}
@@ -152,10 +159,31 @@ func (c *Category) Value(key entry.Value, now int64) int64 {
 	return n.value()
 }
 
+func (t *Counters) hash(category uint32, key entry.Value) uint64 {
+	return maphash.Comparable(t.seed, struct {
+		category uint32
+		key      entry.Value
+	}{category, key})
+}
+
+// find returns the counter of key, if there is one.
+func (c *Category) find(key entry.Value) (uint32, bool) {
+	t := c.table
+	i, ok := t.index[t.hash(c.number, key)]
+	for ok {
+		n := t.at(i)
+		if n.category == c.number && n.key == key {
+			return i, true
+		}
+		i, ok = n.next, n.next != i
+	}
+	return 0, false
+}
+
 // get returns the counter of key, a new one if there is none.
 func (c *Category) get(key entry.Value) (uint32, error) {
 	key = keyOf(key)
-	if i, ok := c.keys[key]; ok {
+	if i, ok := c.find(key); ok {
 		return i, nil
 	}
 	t := c.table
@@ -176,9 +204,13 @@ func (c *Category) get(key entry.Value) (uint32, error) {
 			t.slab = append(t.slab, make([]counter, chunkSize))
 		}
 	}
-	key = key.Clone()
-	*t.at(i) = counter{key: key, category: c.number}
-	c.keys[key] = i
+	h := t.hash(c.number, key)
+	next, ok := t.index[h]
+	if !ok {
+		next = i
+	}
+	*t.at(i) = counter{key: key.Clone(), category: c.number, next: next, flags: inUse}
+	t.index[h] = i
 	t.live++
 	return i, nil
 }
@@ -226,14 +258,35 @@ func (t *Counters) removeEnded(now int64) {
 // remove frees a counter that has no element in ends any more.
 func (t *Counters) remove(i uint32) {
 	n := t.at(i)
-	c := t.byNumber[n.category]
-	delete(c.keys, n.key)
+	t.unlink(i, n)
 	if n.flags&persisted != 0 && len(t.deleted) < t.max { // a row left behind has ended by the time it is loaded
-		t.deleted = append(t.deleted, state.Counter{Category: c.name, Key: encodeValue(n.key)})
+		t.deleted = append(t.deleted, state.Counter{Category: t.byNumber[n.category].name, Key: encodeValue(n.key)})
 	}
 	*n = counter{}
 	t.free = append(t.free, i)
 	t.live--
+}
+
+// unlink takes a counter out of the chain of its hash.
+func (t *Counters) unlink(i uint32, n *counter) {
+	h := t.hash(n.category, n.key)
+	first := t.index[h]
+	switch {
+	case first != i:
+		before := first
+		for t.at(before).next != i {
+			before = t.at(before).next
+		}
+		next := n.next
+		if next == i { // it was the last: now the one before is
+			next = before
+		}
+		t.at(before).next = next
+	case n.next == i:
+		delete(t.index, h)
+	default:
+		t.index[h] = n.next
+	}
 }
 
 // list returns the runs of the counter.
@@ -376,9 +429,9 @@ func (t *Counters) Committed() {
 // MarkAllDirty makes the next Collect return everything: the database was lost.
 func (t *Counters) MarkAllDirty() {
 	t.dirty, t.deleted = t.dirty[:0], t.deleted[:0]
-	for _, c := range t.byNumber {
-		for _, i := range c.keys {
-			t.at(i).flags |= isDirty
+	for i := range t.used {
+		if n := t.at(i); n.flags&inUse != 0 {
+			n.flags |= isDirty
 			t.dirty = append(t.dirty, i)
 		}
 	}
