@@ -35,10 +35,17 @@ const (
 	seenKept = 10_000
 )
 
+// entries is what the engine reads: a journal that can be resumed.
+type entries interface {
+	journal.Entries
+	// Position returns where to go on after a restart: behind the current entry.
+	Position() string
+}
+
 // engine drives the entries over the track: one goroutine, which owns all that is here.
 type engine struct {
 	prog    *program
-	entries journal.Entries
+	entries entries
 	entry   *entry.Entry
 	world   *action.World
 	effects *effects
@@ -261,7 +268,7 @@ func (g *engine) commit(now time.Time) error {
 
 func (g *engine) tryCommit() error {
 	b := &g.effects.batch
-	b.Cursor = g.entries.Cursor()
+	b.Cursor = g.entries.Position()
 	g.world.Counters.Collect(b)
 	if err := g.world.DNAT.Collect(b); err != nil {
 		return err

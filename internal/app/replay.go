@@ -71,17 +71,11 @@ func replayWorld(s *config.Settings, effects action.Effects) (*action.World, err
 
 // open opens what is to be replayed: what the options name, else what the configuration names.
 func (o *ReplayOptions) open(cfg *config.Journal) (journal.Entries, error) {
-	switch {
-	case o.Entries == "-":
-		return journal.NewLines(o.Stdin, int(cfg.MaxField)), nil
-	case o.Entries != "":
-		f, err := os.Open(o.Entries)
-		if err != nil {
-			return nil, fmt.Errorf("open the entries: %w", err)
-		}
-		return &fileLines{journal.NewLines(f, int(cfg.MaxField)), f}, nil
+	if o.Entries != "" {
+		return o.openLines(int(cfg.MaxField))
 	}
 	opts := journalOptions(cfg)
+	opts.MustExist = true
 	if o.Directory != "" || len(o.Files) > 0 {
 		opts.Directory, opts.Namespace, opts.Files = o.Directory, "", o.Files
 	}
@@ -98,6 +92,21 @@ func (o *ReplayOptions) open(cfg *config.Journal) (journal.Entries, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+func (o *ReplayOptions) openLines(maxField int) (journal.Entries, error) {
+	if o.Entries == "-" {
+		lines := journal.NewLines(o.Stdin, 0)
+		lines.MaxField = maxField
+		return lines, nil
+	}
+	f, err := os.Open(o.Entries)
+	if err != nil {
+		return nil, fmt.Errorf("open the entries: %w", err)
+	}
+	lines := journal.NewLines(f, 0)
+	lines.MaxField = maxField
+	return &fileLines{lines, f}, nil
 }
 
 func journalOptions(cfg *config.Journal) journal.Options {

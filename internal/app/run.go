@@ -246,7 +246,7 @@ func (s *service) serve(ctx context.Context) error {
 	}
 	start(func(context.Context) {
 		if err := s.control.Serve(s.socket); err != nil {
-			s.say(journal.MsgControl, 3, err.Error())
+			s.say(journal.MsgControlFailed, 3, err.Error())
 		}
 	})
 	s.say(journal.MsgStarted, 6, fmt.Sprintf("started with %s", s.prog.path), journal.Field{Name: journal.FieldFile, Value: s.prog.path})

@@ -13,6 +13,7 @@ const (
 	FieldError   = "PYRUSE_ERROR"   // what went wrong
 	FieldCount   = "PYRUSE_COUNT"   // how many times, or how many
 	FieldFile    = "PYRUSE_FILE"    // the file that the message is about
+	FieldDepth   = "PYRUSE_DEPTH"   // how many lines of action_log led to this one, with it
 	FieldVersion = "PYRUSE_VERSION" // the version of Pyruse; in every line
 )
 
@@ -58,6 +59,10 @@ const (
 	MsgReportSent = "34ae5c5ca7ce4fa5a9b9fc4efda87361"
 	// MsgLogLoopCut: an entry that Pyruse itself had logged caused another log line, which was left out.
 	MsgLogLoopCut = "0cbb8649ed2a4aef8c98641d7d35e496"
+	// MsgDropped: report lines or mails were left out because too many wait.
+	MsgDropped = "7b56147739c64804a993be6e65570f94"
+	// MsgControlFailed: the control socket does not work any more.
+	MsgControlFailed = "5d8835f7679441ed8a81add24ec644fd"
 	// MsgLogAction: the message of an action_log.
 	MsgLogAction = "489c57bd2245478b8bbfeaa9b7a14644"
 )
@@ -92,5 +97,7 @@ var Messages = []MessageInfo{
 	{MsgMailFailed, "MsgMailFailed", 3, "A mail could not be handed over; it stays in the outbox."},
 	{MsgReportSent, "MsgReportSent", 6, "The day's report was handed over."},
 	{MsgLogLoopCut, "MsgLogLoopCut", 4, "An entry that Pyruse had logged caused another log line, which was left out."},
+	{MsgDropped, "MsgDropped", 3, "Report lines or mails were left out because too many wait."},
+	{MsgControlFailed, "MsgControlFailed", 3, "The control socket does not work any more."},
 	{MsgLogAction, "MsgLogAction", 6, "The message of an action_log, with the priority that its step gives."},
 }
