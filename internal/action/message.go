@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/pyruse/pyruse/internal/config"
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/state"
 	"github.com/pyruse/pyruse/internal/workflow"
@@ -21,9 +20,7 @@ func asTemplateError(err error) (*entry.TemplateError, bool) {
 func choose[T any](b *workflow.Build, arg, word string, legal map[string]T) T {
 	v, ok := legal[word]
 	if !ok {
-		words := slices.Sorted(maps.Keys(legal))
-		hint := config.DidYouMean(word, words)
-		b.Fault(arg, hint, "%q is %q; it must be one of %v", arg, word, words)
+		b.FaultWord(arg, word, slices.Sorted(maps.Keys(legal)))
 	}
 	return v
 }

@@ -1,7 +1,6 @@
 package action
 
 import (
-	"github.com/pyruse/pyruse/internal/config"
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/workflow"
 )
@@ -33,36 +32,30 @@ type dnatCapture struct {
 
 func newDNATCapture(w *World, b *workflow.Build) workflow.Action {
 	var args struct {
-		Saddr       string       `json:"saddr" need:"true"`
-		Sport       string       `json:"sport"`
-		Addr        string       `json:"addr"`
-		AddrValue   *config.Node `json:"addrValue"`
-		Port        string       `json:"port"`
-		PortValue   *config.Node `json:"portValue"`
-		Daddr       string       `json:"daddr"`
-		DaddrValue  *config.Node `json:"daddrValue"`
-		Dport       string       `json:"dport"`
-		DportValue  *config.Node `json:"dportValue"`
-		KeepSeconds int64        `json:"keepSeconds"`
+		Saddr       string        `json:"saddr" need:"true"`
+		Sport       string        `json:"sport"`
+		Addr        string        `json:"addr"`
+		AddrValue   *workflow.Arg `json:"addrValue"`
+		Port        string        `json:"port"`
+		PortValue   *workflow.Arg `json:"portValue"`
+		Daddr       string        `json:"daddr"`
+		DaddrValue  *workflow.Arg `json:"daddrValue"`
+		Dport       string        `json:"dport"`
+		DportValue  *workflow.Arg `json:"dportValue"`
+		KeepSeconds int64         `json:"keepSeconds"`
 	}
 	if !b.Args(&args) {
 		return nil
 	}
-	constant := func(arg string, n *config.Node) entry.Value {
-		switch {
-		case n == nil || n.Kind == config.Null:
+	constant := func(n *workflow.Arg) entry.Value {
+		if n == nil {
 			return entry.Value{}
-		case n.Kind == config.String:
-			return entry.StringValue(n.Text)
-		case n.Kind == config.Number:
-			i, err := n.Int64()
-			if err != nil {
-				b.Fault(arg, "", "%q: %v", arg, err)
-			}
-			return entry.IntValue(i)
 		}
-		b.Fault(arg, "", "%q is %s; it must be a string or a number", arg, n.Kind)
-		return entry.Value{}
+		v, _ := b.Scalar(n, "")
+		if v.IsNone() {
+			return entry.Value{}
+		}
+		return v
 	}
 	a := &dnatCapture{table: w.DNAT, keep: seconds(b, "keepSeconds", args.KeepSeconds)}
 	if a.keep == 0 {
@@ -71,10 +64,10 @@ func newDNATCapture(w *World, b *workflow.Build) workflow.Action {
 	a.parts = [6]operand{
 		iSaddr: {slot: b.Slot(args.Saddr)},
 		iSport: {slot: b.Slot(args.Sport)},
-		iAddr:  {b.Slot(args.Addr), constant("addrValue", args.AddrValue)},
-		iPort:  {b.Slot(args.Port), constant("portValue", args.PortValue)},
-		iDaddr: {b.Slot(args.Daddr), constant("daddrValue", args.DaddrValue)},
-		iDport: {b.Slot(args.Dport), constant("dportValue", args.DportValue)},
+		iAddr:  {b.Slot(args.Addr), constant(args.AddrValue)},
+		iPort:  {b.Slot(args.Port), constant(args.PortValue)},
+		iDaddr: {b.Slot(args.Daddr), constant(args.DaddrValue)},
+		iDport: {b.Slot(args.Dport), constant(args.DportValue)},
 	}
 	if o := a.parts[iAddr]; o.slot == entry.NoSlot && o.constant.IsMissing() {
 		b.Fault("", `add "addr": a field, or "addrValue": a constant`, `the address that the client appears as is not given`)

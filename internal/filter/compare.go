@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/pyruse/pyruse/internal/config"
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/workflow"
 )
@@ -23,18 +22,17 @@ func newGreaterOrEquals(b *workflow.Build) workflow.Filter { return newCompare(b
 
 func newCompare(b *workflow.Build, sign int) workflow.Filter {
 	var args struct {
-		Field string       `json:"field" need:"true"`
-		Value *config.Node `json:"value" need:"true"`
+		Field string        `json:"field" need:"true"`
+		Value *workflow.Arg `json:"value" need:"true"`
 	}
 	if !b.Args(&args) {
 		return nil
 	}
 	field, ok := fieldSlot(b, args.Field)
-	if args.Value.Kind == config.Null {
+	v, scalar := b.Scalar(args.Value, "")
+	if v.Kind() == entry.Null {
 		b.Fault("value", "", `"value" is null; it must be a number or a string`)
-		return nil
 	}
-	v, scalar := scalar(b, args.Value, "")
 	if !ok || !scalar {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/pyruse/pyruse/internal/config"
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/workflow"
 )
@@ -17,14 +16,14 @@ type equals struct {
 
 func newEquals(b *workflow.Build) workflow.Filter {
 	var args struct {
-		Field string       `json:"field" need:"true"`
-		Value *config.Node `json:"value" need:"true"`
+		Field string        `json:"field" need:"true"`
+		Value *workflow.Arg `json:"value" need:"true"`
 	}
 	if !b.Args(&args) {
 		return nil
 	}
 	field, ok := fieldSlot(b, args.Field)
-	v, scalar := scalar(b, args.Value, "filter_in takes a list")
+	v, scalar := b.Scalar(args.Value, "filter_in takes a list")
 	if !ok || !scalar {
 		return nil
 	}
@@ -50,23 +49,23 @@ const maxListed = 8
 
 func newIn(b *workflow.Build) workflow.Filter {
 	var args struct {
-		Field  string       `json:"field" need:"true"`
-		Values *config.Node `json:"values" need:"true"`
+		Field  string        `json:"field" need:"true"`
+		Values *workflow.Arg `json:"values" need:"true"`
 	}
 	if !b.Args(&args) {
 		return nil
 	}
 	field, ok := fieldSlot(b, args.Field)
-	if args.Values.Kind != config.Array {
-		b.Fault("values", "filter_equals takes a single value", `"values" is %s; it must be a list`, args.Values.Kind)
+	values, list := b.List("values", "filter_equals takes a single value")
+	if !list {
 		return nil
 	}
-	if len(args.Values.Elems) == 0 {
+	if len(values) == 0 {
 		b.Warn("values", "", `"values" is empty: the filter never passes`)
 	}
 	f := &in{field: field}
-	for _, n := range args.Values.Elems {
-		v, scalar := scalar(b, n, "")
+	for _, n := range values {
+		v, scalar := b.Scalar(n, "")
 		if ok = ok && scalar; scalar {
 			warnKind(b, "values", args.Field, v)
 			f.wanted = alike(f.wanted, v)

@@ -8,7 +8,6 @@ package filter
 import (
 	"strconv"
 
-	"github.com/pyruse/pyruse/internal/config"
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/workflow"
 )
@@ -32,33 +31,6 @@ func fieldSlot(b *workflow.Build, field string) (entry.Slot, bool) {
 		b.Fault("field", "", `"field" is empty; it must name a field of the entry`)
 	}
 	return b.Slot(field), field != ""
-}
-
-// scalar turns a JSON scalar into a value; true and false are 1 and 0, as in Python.
-// It reports whether n is a scalar in range; otherwise the fault is reported, with hint.
-func scalar(b *workflow.Build, n *config.Node, hint string) (entry.Value, bool) {
-	switch n.Kind {
-	case config.Null:
-		return entry.NullValue, true
-	case config.Bool:
-		if n.Bool {
-			return entry.IntValue(1), true
-		}
-		return entry.IntValue(0), true
-	case config.String:
-		return entry.StringValue(n.Text), true
-	case config.Number:
-		if i, err := strconv.ParseInt(n.Text, 10, 64); err == nil {
-			return entry.IntValue(i), true
-		}
-		f, err := strconv.ParseFloat(n.Text, 64)
-		if err != nil {
-			b.FaultAt(n.Pos, "", "the number %s is out of range", n.Text)
-		}
-		return entry.FloatValue(f), err == nil
-	}
-	b.FaultAt(n.Pos, hint, "%s cannot be compared with a field; a number, a string, a boolean or null can", n.Kind)
-	return entry.Value{}, false
 }
 
 // warnKind warns of a value that a journal field of that name has no chance to be equal to, or to be compared with.

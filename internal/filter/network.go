@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pyruse/pyruse/internal/config"
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/workflow"
 )
@@ -20,34 +19,26 @@ type inNetworks struct {
 
 func newInNetworks(b *workflow.Build) workflow.Filter {
 	var args struct {
-		Field string       `json:"field" need:"true"`
-		Nets  *config.Node `json:"nets" need:"true"`
+		Field string        `json:"field" need:"true"`
+		Nets  *workflow.Arg `json:"nets" need:"true"`
 	}
 	if !b.Args(&args) {
 		return nil
 	}
 	field, ok := fieldSlot(b, args.Field)
-	if args.Nets.Kind != config.Array {
-		b.Fault("nets", "", `"nets" is %s; it must be a list`, args.Nets.Kind)
+	nets, list := b.List("nets", "")
+	if !list {
 		return nil
 	}
-	if len(args.Nets.Elems) == 0 {
+	if len(nets) == 0 {
 		b.Warn("nets", "", `"nets" is empty: the filter never passes`)
 	}
 	var prefixes []netip.Prefix
-	for _, n := range args.Nets.Elems {
-		if n.Kind != config.String {
-			b.FaultAt(n.Pos, "", `"nets": an element is %s; it must be a string`, n.Kind)
-			ok = false
-			continue
+	for _, n := range nets {
+		p, net := b.Net(n)
+		if ok = ok && net; net {
+			prefixes = append(prefixes, p)
 		}
-		p, err := config.ParseNet(n.Text)
-		if err != nil {
-			b.FaultAt(n.Pos, "as 192.0.2.0/24, 2001:db8::/32, or a single address", `"nets": %v`, err)
-			ok = false
-			continue
-		}
-		prefixes = append(prefixes, p)
 	}
 	if !ok {
 		return nil

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pyruse/pyruse/internal/config"
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/workflow"
 )
@@ -23,7 +22,7 @@ type store struct {
 }
 
 // newSearch compiles a regular expression; a fault is reported at n. save names fields for groups 1 to len(save).
-func newSearch(b *workflow.Build, n *config.Node, save []string) (search, bool) {
+func newSearch(b *workflow.Build, n *workflow.Arg, save []string) (search, bool) {
 	re, err := compile(n.Text)
 	if err != nil {
 		hint := ""
@@ -35,7 +34,7 @@ func newSearch(b *workflow.Build, n *config.Node, save []string) (search, bool) 
 		return search{}, false
 	}
 	if why := re.backtracks(); why != "" {
-		b.Warn("re", fmt.Sprintf("a text that takes it longer than %v is an error", matchTimeout),
+		b.WarnAt(n.Pos, fmt.Sprintf("a text that takes it longer than %v is an error", matchTimeout),
 			"the regular expression %s cannot run in linear time, because of %s", quoted(n.Text), why)
 	}
 	if len(save) > len(re.groups) {

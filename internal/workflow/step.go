@@ -95,27 +95,22 @@ func (b *Build) Slot(field string) entry.Slot {
 }
 
 // Arg returns the argument with that name, nil if it is not given.
-func (b *Build) Arg(name string) *config.Node { return b.step.Args.Get(name) }
+func (b *Build) Arg(name string) *Arg { return b.step.Args.Get(name) }
+
+// at returns the place of an argument, that of the step itself if the argument is not given.
+func (b *Build) at(arg string) config.Pos {
+	if n := b.Arg(arg); n != nil {
+		return n.Pos
+	}
+	return b.step.ModulePos
+}
 
 // Fault reports an error at an argument; at the step itself if the argument is not given.
 func (b *Build) Fault(arg, hint, format string, args ...any) {
-	pos := b.step.ModulePos
-	if n := b.Arg(arg); n != nil {
-		pos = n.Pos
-	}
-	b.FaultAt(pos, hint, format, args...)
+	b.FaultAt(b.at(arg), hint, format, args...)
 }
 
 // FaultAt reports an error at a place within an argument.
 func (b *Build) FaultAt(pos config.Pos, hint, format string, args ...any) {
 	b.diags.Errorf(pos, hint, "%s: %s", b.Origin, fmt.Sprintf(format, args...))
-}
-
-// Warn reports a warning at an argument.
-func (b *Build) Warn(arg, hint, format string, args ...any) {
-	pos := b.step.ModulePos
-	if n := b.Arg(arg); n != nil {
-		pos = n.Pos
-	}
-	b.diags.Warnf(pos, hint, "%s: %s", b.Origin, fmt.Sprintf(format, args...))
 }
