@@ -43,6 +43,7 @@ func run() int {
 // withoutMarks returns the text of an error without the parts that only say which kind
 // it is, because everything was printed already.
 func withoutMarks(err error) string {
+	//nolint:errorlint // the tree of errors is walked by hand, to leave out its marks
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		text := ""
 		for _, e := range joined.Unwrap() {
@@ -54,7 +55,7 @@ func withoutMarks(err error) string {
 		}
 		return text
 	}
-	if err == app.ErrConfig {
+	if err == app.ErrConfig { //nolint:errorlint // only the mark itself has no text of its own
 		return ""
 	}
 	return err.Error()

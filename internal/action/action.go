@@ -116,7 +116,9 @@ func template(b *workflow.Build, arg, source string) *entry.Template {
 type noop struct{}
 
 func newNoop(_ *World, b *workflow.Build) workflow.Action {
-	b.Args(&struct{}{})
+	if !b.Args(&struct{}{}) {
+		return nil
+	}
 	return noop{}
 }
 

@@ -14,7 +14,7 @@ import (
 // key; each raise lives for a time of its own, on the entries' clock. The table is used by one
 // goroutine only. No operation looks at more than a few keys.
 type Counters struct {
-	max        int
+	limit      int
 	categories map[string]*Category
 	byNumber   []*Category
 	seed       maphash.Seed
@@ -70,11 +70,11 @@ const maxRuns = 1024
 // ErrCountersFull is the run-time error of a raise when the table is full of counters that never end.
 var ErrCountersFull = errors.New("the counter table is full (limits.counterKeys) and none of its keys ever ends; give the raises keepSeconds")
 
-// NewCounters returns an empty table for at most max live keys. When it is full, the key
+// NewCounters returns an empty table for at most limit live keys. When it is full, the key
 // that would end first gives way to the new one.
-func NewCounters(max int) *Counters {
+func NewCounters(limit int) *Counters {
 	return &Counters{
-		max: min(max, math.MaxUint32), categories: map[string]*Category{}, seed: maphash.MakeSeed(), index: map[uint64]uint32{},
+		limit: min(limit, math.MaxUint32), categories: map[string]*Category{}, seed: maphash.MakeSeed(), index: map[uint64]uint32{},
 	}
 }
 
@@ -187,7 +187,7 @@ func (c *Category) get(key entry.Value) (uint32, error) {
 		return i, nil
 	}
 	t := c.table
-	if t.live >= t.max {
+	if t.live >= t.limit {
 		if len(t.ends) == 0 {
 			return 0, ErrCountersFull
 		}
@@ -259,7 +259,7 @@ func (t *Counters) removeEnded(now int64) {
 func (t *Counters) remove(i uint32) {
 	n := t.at(i)
 	t.unlink(i, n)
-	if n.flags&persisted != 0 && len(t.deleted) < t.max { // a row left behind has ended by the time it is loaded
+	if n.flags&persisted != 0 && len(t.deleted) < t.limit { // a row left behind has ended by the time it is loaded
 		t.deleted = append(t.deleted, state.Counter{Category: t.byNumber[n.category].name, Key: encodeValue(n.key)})
 	}
 	*n = counter{}

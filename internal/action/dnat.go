@@ -45,7 +45,7 @@ const (
 
 // DNAT is the table of captured mappings, used by one goroutine only.
 type DNAT struct {
-	max     int
+	limit   int
 	lastID  int64
 	byParts map[[6]entry.Value]*mapping
 	indexes map[part]map[lookupKey][]*mapping // newest last
@@ -55,11 +55,11 @@ type DNAT struct {
 	evicted int
 }
 
-// NewDNAT returns an empty table for at most max mappings. When it is full, the
+// NewDNAT returns an empty table for at most limit mappings. When it is full, the
 // one that would end first gives way.
-func NewDNAT(max int) *DNAT {
+func NewDNAT(limit int) *DNAT {
 	return &DNAT{
-		max:     max,
+		limit:   limit,
 		byParts: map[[6]entry.Value]*mapping{},
 		indexes: map[part]map[lookupKey][]*mapping{},
 		added:   map[int64]*mapping{},
@@ -133,7 +133,7 @@ func (t *DNAT) capture(parts [6]entry.Value, now, keep int64) {
 	if m != nil {
 		t.unlink(m) // it becomes the newest again
 	} else {
-		if len(t.byParts) >= t.max {
+		if len(t.byParts) >= t.limit {
 			t.evictFirst()
 		}
 		m = &mapping{parts: parts}
@@ -171,7 +171,7 @@ func (t *DNAT) unlink(m *mapping) {
 	}
 	if t.added[m.id] != nil {
 		delete(t.added, m.id)
-	} else if len(t.removed) < t.max { // a row left behind has ended by the time it is loaded
+	} else if len(t.removed) < t.limit { // a row left behind has ended by the time it is loaded
 		t.removed = append(t.removed, m.id)
 	}
 }

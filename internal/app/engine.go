@@ -361,8 +361,8 @@ func (g *engine) do(ctx context.Context, f func()) error {
 }
 
 // say writes a line that no entry led to.
-func (g *engine) say(id string, priority int, text string, fields ...journal.Field) {
-	g.send(journal.Record{Priority: priority, Message: text, MessageID: id, Fields: fields})
+func (g *engine) say(id string, priority int, text string) {
+	g.send(journal.Record{Priority: priority, Message: text, MessageID: id})
 }
 
 // send writes a line; where that is not possible, to stderr.

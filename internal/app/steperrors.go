@@ -36,16 +36,16 @@ func (s *stepErrors) add(f *effects, e *entry.Entry, err *workflow.StepError, ow
 		x = &stepError{}
 		s.byStep[err.Origin] = x
 	}
-	if own {
-		if x.own {
-			return
-		}
+	switch {
+	case own && x.own:
+		return
+	case own:
 		x.own = true
-	} else if !x.since.IsZero() && now.Sub(x.since) < errorWindow {
+	case !x.since.IsZero() && now.Sub(x.since) < errorWindow:
 		x.more++
 		x.last = err.Err.Error()
 		return
-	} else {
+	default:
 		x.since = now
 	}
 	f.log(action.Cause{Origin: err.Origin, Entry: e}, journal.MsgStepError, 4, err.Error())

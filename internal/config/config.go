@@ -52,15 +52,15 @@ type Email struct {
 	Sendmail []string `json:"sendmail"`
 }
 
-// NFTBan and IPSetBan hold the commands to run instead of netlink.
-type (
-	NFTBan struct {
-		NFT []string `json:"nft"`
-	}
-	IPSetBan struct {
-		IPSet []string `json:"ipset"`
-	}
-)
+// NFTBan holds the command to run instead of netlink.
+type NFTBan struct {
+	NFT []string `json:"nft"`
+}
+
+// IPSetBan holds the command to run instead of netlink.
+type IPSetBan struct {
+	IPSet []string `json:"ipset"`
+}
 
 // Journal chooses the journal to read; all empty: the system's.
 type Journal struct {

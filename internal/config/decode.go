@@ -76,14 +76,13 @@ func (d *decoder) object(n *Node, v reflect.Value) {
 
 // unknownKey reports a key that does not belong here, and returns the one that may be meant.
 func (d *decoder) unknownKey(m Member, known []string) (meant string) {
-	meant, hint := nearest(m.Name, known), ""
+	meant = nearest(m.Name, known)
+	hint := "no key is legal here"
 	switch {
 	case meant != "":
 		hint = didYouMean(meant)
 	case len(known) > 0:
 		hint = "legal here: " + strings.Join(known, ", ")
-	default:
-		hint = "no key is legal here"
 	}
 	d.errorf(m.NamePos, hint, "unknown key %q in %s", m.Name, d.what)
 	return meant

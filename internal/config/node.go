@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -182,20 +183,21 @@ func tooDeep(data []byte) int {
 
 // skipComment returns the offset of the last byte of the comment that begins at i, or i.
 func skipComment(data []byte, i int) int {
-	rest := string(data[i:min(i+2, len(data))])
-	end, size := -1, 0
-	switch rest {
-	case "//":
-		end = strings.IndexByte(string(data[i:]), '\n')
-	case "/*":
-		end, size = strings.Index(string(data[i+2:]), "*/"), 3
+	var end string
+	switch {
+	case bytes.HasPrefix(data[i:], []byte("//")):
+		end = "\n"
+	case bytes.HasPrefix(data[i:], []byte("/*")):
+		end = "*/"
 	default:
 		return i
 	}
-	if end < 0 {
+	i += 2
+	length := bytes.Index(data[i:], []byte(end))
+	if length < 0 {
 		return len(data)
 	}
-	return i + end + size
+	return i + length + len(end) - 1
 }
 
 // hujsonError is the form of hujson's syntax errors; it has no error type.

@@ -21,12 +21,12 @@ type Action interface {
 	Do(e *entry.Entry) error
 }
 
-// NewFilter and NewAction construct a module from its arguments. They report faults
-// through b; what they return is not used when there was a fault.
-type (
-	NewFilter func(b *Build) Filter
-	NewAction func(b *Build) Action
-)
+// NewFilter constructs a filter from its arguments. It reports faults through b;
+// what it returns is not used when there was one.
+type NewFilter func(b *Build) Filter
+
+// NewAction constructs an action, as NewFilter does a filter.
+type NewAction func(b *Build) Action
 
 // Registry knows the modules by the names that stand in a configuration.
 type Registry struct {
