@@ -11,7 +11,7 @@ SHELL       := /bin/bash
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 TAGS        := libsqlite3
 FUZZTIME    ?= 20s
-GOLANGCI    := v2.5.0
+GOLANGCI    := v2.6.2
 export PATH := $(shell .ci/go-path):$(PATH)
 export CGO_ENABLED := 1
 
