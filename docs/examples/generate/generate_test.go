@@ -41,7 +41,7 @@ func TestShippedSample(t *testing.T) {
 	}
 }
 
-var sampleFlags = []string{"-n", "500", "-attackers", "6", "-seconds", "3600", "-seed", "3969"}
+var sampleFlags = []string{"-n", "500", "-attackers", "6", "-attacks", "150", "-seconds", "3600", "-seed", "2664"}
 
 func TestEveryLineIsAnEntry(t *testing.T) {
 	documentation := []netip.Prefix{
@@ -84,7 +84,7 @@ func TestEveryLineIsAnEntry(t *testing.T) {
 }
 
 func TestBadFlags(t *testing.T) {
-	for _, args := range [][]string{{"-n", "0"}, {"-format", "xml"}, {"-attackers", "-1"}} {
+	for _, args := range [][]string{{"-n", "0"}, {"-format", "xml"}, {"-attackers", "-1"}, {"-attacks", "1001"}} {
 		if err := run(args, &bytes.Buffer{}); err == nil {
 			t.Errorf("generate %q: no error", args)
 		}

@@ -1,11 +1,11 @@
 // Command generate writes a made-up systemd journal of a small server: mostly web, git, chat and
-// mail chatter, and about three lines in a hundred that a watcher should react to.
+// mail chatter, and, unless told otherwise, three lines in a hundred that a watcher should react to.
 //
 // The same flags give the same bytes, on every machine. All addresses are from the ranges that
 // RFC 5737 and RFC 3849 reserve for documentation.
 //
 //	generate -n 200000 -format export | systemd-journal-remote -o sample.journal -
-//	generate -n 500 > sample.jsonl
+//	generate -n 500 -seconds 3600 > sample.jsonl
 package main
 
 import (
@@ -29,6 +29,7 @@ func run(args []string, out io.Writer) error {
 	entries := flags.Int("n", 1000, "how many entries")
 	seed := flags.Uint64("seed", 1, "start of the random sequence")
 	attackers := flags.Int("attackers", 300, "how many addresses attack")
+	attacks := flags.Int("attacks", 30, "how many of 1,000 entries are of attackers, or worth a look")
 	seconds := flags.Int("seconds", 86400, "the time from the first entry to the last")
 	err := flags.Parse(args)
 	if err == flag.ErrHelp {
@@ -40,6 +41,9 @@ func run(args []string, out io.Writer) error {
 	if *entries < 1 || *attackers < 1 || *seconds < 1 {
 		return fmt.Errorf("-n, -attackers and -seconds must be 1 or more")
 	}
+	if *attacks < 0 || *attacks > 1000 {
+		return fmt.Errorf("-attacks must be 0 to 1000")
+	}
 	render := appendJSON
 	switch *format {
 	case "json":
@@ -50,7 +54,7 @@ func run(args []string, out io.Writer) error {
 	}
 
 	w := bufio.NewWriterSize(out, 1<<20)
-	s := newServer(*seed, *entries, *attackers, *seconds)
+	s := newServer(*seed, *entries, *attackers, *attacks, *seconds)
 	var line []byte
 	for range *entries {
 		line = render(line[:0], s.next())

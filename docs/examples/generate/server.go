@@ -59,6 +59,7 @@ type server struct {
 	rand      *rand.Rand
 	entries   int
 	attackers int
+	share     int   // how many of 1,000 entries are lines that a watcher should react to
 	step      int64 // microseconds between two entries, on average
 	now       int64
 	n         int // entries made
@@ -74,14 +75,12 @@ type kind struct {
 	make   func(*server) event
 }
 
-// attackShare is how many of 1,000 entries are lines that a watcher should react to.
-const attackShare = 30
-
-func newServer(seed uint64, entries, attackers, seconds int) *server {
+func newServer(seed uint64, entries, attackers, share, seconds int) *server {
 	return &server{
 		rand:      rand.New(rand.NewPCG(seed, 0x70797275)),
 		entries:   entries,
 		attackers: attackers,
+		share:     share,
 		step:      max(1, int64(seconds)*1_000_000/int64(entries)),
 		now:       start,
 		chatter:   chatterKinds,
@@ -103,7 +102,7 @@ func (s *server) event() event {
 		return e
 	}
 	table := s.chatter
-	if s.rand.IntN(1000) < attackShare {
+	if s.rand.IntN(1000) < s.share {
 		table = s.attacks
 	}
 	total := 0
