@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"os/exec"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pyruse/pyruse/internal/action"
 	"github.com/pyruse/pyruse/internal/ban"
@@ -130,11 +133,17 @@ func problem(err error) string {
 	return err.Error()
 }
 
-// checkStorage makes a file in the storage folder and removes it.
+// checkStorage checks that the storage folder can be written; where it is missing, that it can be made.
 func checkStorage(dir string) error {
-	f, err := os.CreateTemp(dir, ".check-")
-	if err != nil {
-		return err
+	at := dir
+	for {
+		err := unix.Access(at, unix.W_OK|unix.X_OK)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+			return fmt.Errorf("%s cannot be written: %w", at, err)
+		}
+		at = filepath.Dir(at)
 	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
