@@ -293,6 +293,9 @@ func readChains(root *Node, c *Config, diags *Diagnostics) {
 		return
 	}
 	for _, m := range actions.Members {
+		if ownKey(m.Name) && m.Value.Kind != Array {
+			continue // the administrator's own; a list is a chain, whatever its label
+		}
 		chain := Chain{Label: m.Name, Pos: m.NamePos}
 		if m.Value.Kind != Array {
 			diags.Errorf(m.Value.Pos, "", "chain %q is %s; it must be a list of steps", m.Name, m.Value.Kind)
