@@ -1,6 +1,8 @@
 package action
 
 import (
+	"math"
+
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/workflow"
 )
@@ -47,14 +49,10 @@ func newDNATCapture(w *World, b *workflow.Build) workflow.Action {
 	if !b.Args(&args) {
 		return nil
 	}
+	sound := true
 	constant := func(n *workflow.Arg) entry.Value {
-		if n == nil {
-			return entry.Value{}
-		}
-		v, _ := b.Scalar(n, "")
-		if v.IsNone() {
-			return entry.Value{}
-		}
+		v, ok := constantPart(b, n)
+		sound = sound && ok
 		return v
 	}
 	a := &dnatCapture{table: w.DNAT, keep: seconds(b, "keepSeconds", args.KeepSeconds)}
@@ -69,10 +67,29 @@ func newDNATCapture(w *World, b *workflow.Build) workflow.Action {
 		iDaddr: {b.Slot(args.Daddr), constant(args.DaddrValue)},
 		iDport: {b.Slot(args.Dport), constant(args.DportValue)},
 	}
-	if o := a.parts[iAddr]; o.slot == entry.NoSlot && o.constant.IsMissing() {
+	if o := a.parts[iAddr]; sound && o.slot == entry.NoSlot && o.constant.IsMissing() {
 		b.Fault("", `add "addr": a field, or "addrValue": a constant`, `the address that the client appears as is not given`)
 	}
 	return a
+}
+
+// constantPart returns the constant for an address or a port, missing if there is none, and
+// reports whether it is one: text, or a whole number.
+func constantPart(b *workflow.Build, n *workflow.Arg) (entry.Value, bool) {
+	if n == nil {
+		return entry.Value{}, true
+	}
+	v, ok := b.Scalar(n, "")
+	switch f := v.Float(); {
+	case !ok || v.IsNone():
+		return entry.Value{}, ok
+	case v.Kind() != entry.Float:
+		return v, true
+	case f == math.Trunc(f) && math.Abs(f) < 1<<53:
+		return entry.IntValue(int64(f)), true
+	}
+	b.FaultAt(n.Pos, "", "%s is neither a port nor an address", v.Text())
+	return entry.Value{}, false
 }
 
 func (a *dnatCapture) Do(e *entry.Entry) error {
