@@ -188,11 +188,9 @@ func (c *Category) get(key entry.Value) (uint32, error) {
 	}
 	t := c.table
 	if t.live >= t.limit {
-		if len(t.ends) == 0 {
+		if !t.evictFirst() {
 			return 0, ErrCountersFull
 		}
-		t.remove(t.ends.pop().what)
-		t.evicted++
 	}
 	var i uint32
 	if k := len(t.free); k > 0 {
@@ -235,6 +233,25 @@ func (t *Counters) touch(i uint32, n *counter) {
 
 // removeBatch bounds how many ended counters one operation removes: enough to keep up with any inflow.
 const removeBatch = 4
+
+// evictFirst removes the counter that ends first, and reports whether there is one that ends.
+func (t *Counters) evictFirst() bool {
+	for len(t.ends) > 0 {
+		first := t.ends.pop()
+		n := t.at(first.what)
+		switch end := n.end(); {
+		case end <= first.at:
+			t.remove(first.what)
+			t.evicted++
+			return true
+		case end == state.Forever: // raised since, without end
+			n.flags &^= inHeap
+		default: // raised since
+			t.ends.push(end, first.what)
+		}
+	}
+	return false
+}
 
 func (t *Counters) removeEnded(now int64) {
 	for range removeBatch {

@@ -177,8 +177,15 @@ func (t *DNAT) unlink(m *mapping) {
 }
 
 func (t *DNAT) evictFirst() {
-	t.unlink(t.ends.pop().what)
-	t.evicted++
+	for {
+		first := t.ends.pop()
+		if first.at >= first.what.until {
+			t.unlink(first.what)
+			t.evicted++
+			return
+		}
+		t.ends.push(first.what.until, first.what) // it was captured again since
+	}
 }
 
 func (t *DNAT) removeEnded(now int64) {

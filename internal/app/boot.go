@@ -83,7 +83,8 @@ func restore(ctx context.Context, o BootOptions, c *config.Settings, db *state.D
 	var said []string
 	err := takeOver(db, c.Storage, func(text, _ string) { said = append(said, text) })
 	for _, text := range said {
-		_, err = fmt.Fprintln(o.Stdout, text)
+		_, e := fmt.Fprintln(o.Stdout, text)
+		err = errors.Join(err, e)
 	}
 	if err != nil {
 		return err
