@@ -1,360 +1,261 @@
 package entry
 
 import (
-	"errors"
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// formatSpec is a format spec: [[fill]align][sign][z][#][0][width][grouping][.precision][type].
+// maxWidth bounds the width and the precision of a format spec, in characters.
+const maxWidth = 4096
+
+// formatSpec is a format spec. It has the form
+//
+//	[[fill]align][sign][z][#][0][width][grouping][.precision][type]
+//
+// that strings and numbers understand, or contains strftime codes for a time, or
+// is both: which it is depends on the value. The four faults say why a value of
+// that type cannot be rendered; they are empty if it can.
 type formatSpec struct {
-	text      string
-	valid     bool // it has that form; else it may be strftime codes
-	fill      rune
-	align     byte // '<', '>', '^', '=', or 0: the default of the type
-	sign      byte // '+', '-', ' ', or 0
-	noNegZero bool
-	alternate bool
-	width     int
-	grouping  byte // ',', '_' or 0
-	precision int  // -1: not given
+	raw       string
+	fill      rune // 0: not given
+	align     byte // '<', '>', '^', '=', or 0: not given
+	sign      byte // '+', '-', ' ', or 0: not given
+	noNegZero bool // 'z': a zero has no minus
+	alternate bool // '#'
+	zero      bool // '0' before the width, which is about fill and align
+	grouping  byte // ',', '_', or 0: none
 	kind      byte // the type, 0: not given
+	width     int  // 0: not given
+	precision int  // -1: not given
+
+	textFault, intFault, floatFault, timeFault string
 }
 
-// plain is the empty spec.
-var plain = formatSpec{valid: true, fill: ' ', precision: -1}
+const specHint = "[[fill]align][sign][#][0][width][grouping][.precision][type] with a type of s b c d o x X n e E f F g G %; " +
+	"for a time strftime codes, as in %H:%M"
 
-// parseSpec reads a spec and reports whether it is one.
-func parseSpec(text string) (formatSpec, bool) {
-	s := formatSpec{text: text, fill: ' ', precision: -1}
-	rest := text
-	first, size := utf8.DecodeRuneInString(rest)
-	switch {
-	case len(rest) > size && isAlign(rest[size]):
-		s.fill, s.align, rest = first, rest[size], rest[size+1:]
-	case rest != "" && isAlign(rest[0]):
-		s.align, rest = rest[0], rest[1:]
+// parseSpec compiles a format spec, which must not be empty. The offset in the
+// fault is that within the spec.
+func parseSpec(text string) (*formatSpec, *TemplateError) {
+	s := &formatSpec{raw: text, precision: -1}
+	at, fault := s.parse()
+	if fault == "" && (s.width > maxWidth || s.precision > maxWidth) {
+		return nil, &TemplateError{0, fmt.Sprintf("the format spec %q asks for more than %d characters", text, maxWidth), ""}
 	}
-	take := func(set string) byte {
-		if rest != "" && strings.IndexByte(set, rest[0]) >= 0 {
-			c := rest[0]
-			rest = rest[1:]
-			return c
+	if fault == "" {
+		s.textFault, s.intFault, s.floatFault = s.checkText(), s.checkInt(), s.checkFloat()
+		if s.textFault != "" && s.intFault != "" && s.floatFault != "" {
+			fault = s.aptFault()
 		}
-		return 0
 	}
+	if !strings.Contains(text, "%") {
+		if fault != "" {
+			return nil, &TemplateError{at, fmt.Sprintf("the format spec %q is faulty: %s", text, fault), specHint}
+		}
+		return s, nil
+	}
+	at, s.timeFault = checkStrftime(text)
+	if fault != "" {
+		if s.timeFault != "" {
+			return nil, &TemplateError{at, fmt.Sprintf("the format spec %q is faulty: %s", text, s.timeFault), specHint}
+		}
+		s.textFault = "the codes of strftime are for times"
+		s.intFault, s.floatFault = s.textFault, s.textFault
+	}
+	return s, nil
+}
+
+// parse reads the form for strings and numbers. If the text does not have it, it
+// says from where on and why.
+func (s *formatSpec) parse() (at int, fault string) {
+	rest := s.raw
+	take := func(set string) (c byte) {
+		if rest != "" && strings.IndexByte(set, rest[0]) >= 0 {
+			c, rest = rest[0], rest[1:]
+		}
+		return c
+	}
+	number := func() (n int, ok bool) {
+		for ; rest != "" && rest[0] >= '0' && rest[0] <= '9'; rest = rest[1:] {
+			n, ok = min(10*n+int(rest[0]-'0'), maxWidth+1), true
+		}
+		return n, ok
+	}
+	const aligns = "<>^="
+	if fill, size := utf8.DecodeRuneInString(rest); len(rest) > size && strings.IndexByte(aligns, rest[size]) >= 0 {
+		s.fill, rest = fill, rest[size:]
+	}
+	s.align = take(aligns)
 	s.sign = take("+- ")
 	s.noNegZero = take("z") != 0
 	s.alternate = take("#") != 0
-	if take("0") != 0 {
-		if s.align == 0 {
-			s.fill, s.align = '0', 'z' // '=' for numbers, '<' for text
-		} else if s.fill == ' ' && !strings.HasPrefix(text, " ") {
-			s.fill = '0'
-		}
-	}
-	number := func() (int, bool) {
-		end := 0
-		for end < len(rest) && rest[end] >= '0' && rest[end] <= '9' {
-			end++
-		}
-		n, err := strconv.Atoi(rest[:end])
-		rest = rest[end:]
-		return n, err == nil && n <= maxWidth
-	}
-	if rest != "" && rest[0] >= '0' && rest[0] <= '9' {
-		var ok bool
-		if s.width, ok = number(); !ok {
-			return s, false
-		}
-	}
+	s.zero = s.fill == 0 && take("0") != 0
+	s.width, _ = number()
 	s.grouping = take(",_")
 	if take(".") != 0 {
 		var ok bool
 		if s.precision, ok = number(); !ok {
-			return s, false
+			return len(s.raw) - len(rest), "the precision is missing behind '.'"
 		}
 	}
-	s.kind = take("bcdeEfFgGnosxX%")
-	s.valid = rest == ""
-	return s, s.valid
+	s.kind = take("sbcdoxXneEfFgG%")
+	if rest != "" {
+		c, _ := utf8.DecodeRuneInString(rest)
+		return len(s.raw) - len(rest), fmt.Sprintf("%q has no meaning here", c)
+	}
+	return 0, ""
 }
 
-func isAlign(c byte) bool { return c == '<' || c == '>' || c == '^' || c == '=' }
-
-// pad appends text within the width. head of it (the sign and the prefix of a number) stays
-// in front of the padding that the alignment '=' puts in.
-func (s *formatSpec) pad(dst []byte, head, text string, align byte) []byte {
-	missing := s.width - utf8.RuneCountInString(head) - utf8.RuneCountInString(text)
-	if missing <= 0 {
-		return append(append(dst, head...), text...)
+// aptFault picks the fault of the type of value that a spec which suits none seems to be for.
+func (s *formatSpec) aptFault() string {
+	if s.kind == 's' {
+		return s.textFault
 	}
-	fill := func(n int) {
-		for range n {
-			dst = utf8.AppendRune(dst, s.fill)
-		}
-	}
-	switch align {
-	case '<':
-		dst = append(append(dst, head...), text...)
-		fill(missing)
-	case '^':
-		fill(missing / 2)
-		dst = append(append(dst, head...), text...)
-		fill(missing - missing/2)
-	case '=':
-		dst = append(dst, head...)
-		fill(missing)
-		dst = append(dst, text...)
-	default:
-		fill(missing)
-		dst = append(append(dst, head...), text...)
-	}
-	return dst
+	return s.intFault // a type for floating point numbers alone takes integers, too
 }
 
-func (s *formatSpec) appendString(dst []byte, text string) ([]byte, error) {
+// isFloat reports whether the type of the spec makes a floating point number of any number.
+func (s *formatSpec) isFloat() bool { return s.kind != 0 && strings.IndexByte("eEfFgG%", s.kind) >= 0 }
+
+// checkText tells why the spec does not suit a string.
+func (s *formatSpec) checkText() string {
 	switch {
-	case !s.valid:
-		return dst, errors.New("these are codes for a time, but the value is a string")
 	case s.kind != 0 && s.kind != 's':
-		return dst, fmt.Errorf("type %q is for numbers, but the value is a string", s.kind)
-	case s.sign != 0 || s.noNegZero:
-		return dst, errors.New("a sign is for numbers, but the value is a string")
-	case s.alternate || s.grouping != 0 || s.align == '=':
-		return dst, errors.New("'#', '=' and grouping are for numbers, but the value is a string")
-	}
-	return s.appendText(dst, text), nil
-}
-
-// appendNone renders a missing value: whatever the spec asks for, it is the string "None".
-func (s *formatSpec) appendNone(dst []byte) []byte {
-	if !s.valid {
-		return append(dst, "None"...)
-	}
-	t := *s
-	if s.kind != 0 && s.kind != 's' {
-		t.precision = -1 // of a number
-	}
-	return t.appendText(dst, "None")
-}
-
-func (s *formatSpec) appendText(dst []byte, text string) []byte {
-	if s.precision >= 0 {
-		n := 0
-		for i := range text {
-			if n == s.precision {
-				text = text[:i]
-				break
-			}
-			n++
-		}
-	}
-	align := s.align
-	if align == 0 || align == 'z' || align == '=' {
-		align = '<'
-	}
-	return s.pad(dst, "", text, align)
-}
-
-func (s *formatSpec) numberAlign() byte {
-	switch s.align {
-	case 0:
-		return '>'
-	case 'z':
-		return '='
-	}
-	return s.align
-}
-
-func (s *formatSpec) appendInt(dst []byte, v int64) ([]byte, error) {
-	if !s.valid {
-		return dst, errors.New("these are codes for a time, but the value is a number")
-	}
-	switch s.kind {
-	case 'e', 'E', 'f', 'F', 'g', 'G', '%':
-		return s.appendFloat(dst, float64(v))
-	case 's':
-		return dst, errors.New("type 's' is for strings, but the value is a number")
-	}
-	if s.precision >= 0 {
-		return dst, errors.New("a whole number has no precision")
-	}
-	if s.noNegZero {
-		return dst, errors.New("'z' is for numbers with a fraction")
-	}
-	if s.kind == 'c' {
-		return s.appendCharacter(dst, v)
-	}
-	base, prefix := 10, ""
-	switch s.kind {
-	case 'b':
-		base, prefix = 2, "0b"
-	case 'o':
-		base, prefix = 8, "0o"
-	case 'x':
-		base, prefix = 16, "0x"
-	case 'X':
-		base, prefix = 16, "0X"
-	}
-	if base != 10 && s.grouping == ',' || s.kind == 'n' && s.grouping != 0 {
-		return dst, fmt.Errorf("grouping %q does not go with type %q", s.grouping, s.kind)
-	}
-	magnitude := uint64(v)
-	if v < 0 {
-		magnitude = -magnitude
-	}
-	digits := strconv.FormatUint(magnitude, base)
-	if s.kind == 'X' {
-		digits = strings.ToUpper(digits)
-	}
-	if !s.alternate {
-		prefix = ""
-	}
-	group := 3
-	if base != 10 {
-		group = 4
-	}
-	return s.appendNumber(dst, signOf(v < 0, s.sign)+prefix, digits, "", group), nil
-}
-
-func (s *formatSpec) appendCharacter(dst []byte, v int64) ([]byte, error) {
-	switch {
-	case s.sign != 0 || s.alternate || s.grouping != 0:
-		return dst, errors.New("type 'c' takes neither sign, '#' nor grouping")
-	case v < 0 || v > utf8.MaxRune:
-		return dst, fmt.Errorf("%d is not a character", v)
-	}
-	align := s.align
-	switch align {
-	case 0:
-		align = '<'
-	case 'z':
-		align = '='
-	}
-	return s.pad(dst, "", string(rune(v)), align), nil
-}
-
-func signOf(negative bool, sign byte) string {
-	switch {
-	case negative:
-		return "-"
-	case sign == '+' || sign == ' ':
-		return string(sign)
+		return fmt.Sprintf("type %q is for numbers, not for a string", s.kind)
+	case s.sign != 0:
+		return "a sign is for numbers, not for a string"
+	case s.noNegZero:
+		return "'z' is for numbers, not for a string"
+	case s.alternate:
+		return "'#' is for numbers, not for a string"
+	case s.align == '=':
+		return "the alignment '=' is for numbers, not for a string"
+	case s.grouping != 0:
+		return fmt.Sprintf("the grouping %q is for numbers, not for a string", s.grouping)
 	}
 	return ""
 }
 
-// appendNumber groups the digits and pads the number. Zeros that fill the width are grouped, too.
-func (s *formatSpec) appendNumber(dst []byte, head, digits, tail string, group int) []byte {
-	align := s.numberAlign()
-	if s.grouping == 0 {
-		return s.pad(dst, head, digits+tail, align)
+// checkInt tells why the spec does not suit an integer.
+func (s *formatSpec) checkInt() string {
+	switch {
+	case s.isFloat():
+		return ""
+	case s.kind == 's':
+		return "type 's' is for strings, not for an integer"
+	case s.precision >= 0:
+		return "a precision is not for an integer, except with one of the types e f g %"
+	case s.noNegZero:
+		return "'z' is not for an integer, except with one of the types e f g %"
+	case s.kind == 'c' && (s.sign != 0 || s.alternate):
+		return "type 'c' takes neither a sign nor '#'"
+	case s.grouping == '_' && (s.kind == 'c' || s.kind == 'n'),
+		s.grouping == ',' && s.kind != 0 && s.kind != 'd':
+		return fmt.Sprintf("the grouping %q does not go with type %q", s.grouping, s.kind)
 	}
-	if align == '=' && s.fill == '0' {
-		room := s.width - len(head) - len(tail)
-		for len(digits)+(len(digits)-1)/group < room {
-			digits = "0" + digits
-		}
-	}
-	var b strings.Builder
-	for i := range len(digits) {
-		if i > 0 && (len(digits)-i)%group == 0 {
-			b.WriteByte(s.grouping)
-		}
-		b.WriteByte(digits[i])
-	}
-	return s.pad(dst, head, b.String()+tail, align)
+	return ""
 }
 
-func (s *formatSpec) appendFloat(dst []byte, v float64) ([]byte, error) {
-	if !s.valid {
-		return dst, errors.New("these are codes for a time, but the value is a number")
+// checkFloat tells why the spec does not suit a floating point number.
+func (s *formatSpec) checkFloat() string {
+	switch {
+	case s.kind != 0 && s.kind != 'n' && !s.isFloat():
+		return fmt.Sprintf("type %q is not for a floating point number", s.kind)
+	case s.grouping != 0 && s.kind == 'n':
+		return fmt.Sprintf("the grouping %q does not go with type 'n'", s.grouping)
 	}
-	switch s.kind {
-	case 0, 'e', 'E', 'f', 'F', 'g', 'G', 'n', '%':
-	default:
-		return dst, fmt.Errorf("type %q is not for a number with a fraction", s.kind)
-	}
-	if s.kind == 'n' && s.grouping != 0 {
-		return dst, fmt.Errorf("grouping %q does not go with type 'n'", s.grouping)
-	}
-	text := s.floatText(math.Abs(v))
-	negative := math.Signbit(v) && !math.IsNaN(v)
-	if s.noNegZero && strings.Trim(strings.TrimSuffix(strings.ToLower(text), "%"), "0.e+") == "" {
-		negative = false
-	}
-	head := signOf(negative, s.sign)
-	end := strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' })
-	if end < 0 {
-		end = len(text)
-	}
-	if end == 0 { // inf, nan: nothing to group
-		return s.pad(dst, head, text, s.numberAlign()), nil
-	}
-	return s.appendNumber(dst, head, text[:end], text[end:], 3), nil
+	return ""
 }
 
-// floatText returns the digits of v >= 0.
-func (s *formatSpec) floatText(v float64) string {
-	percent := ""
-	if s.kind == '%' {
-		v *= 100
-		percent = "%"
-	}
-	if math.IsInf(v, 0) || math.IsNaN(v) {
-		text := FormatFloat(v)
-		if s.kind == 'E' || s.kind == 'F' || s.kind == 'G' {
-			text = strings.ToUpper(text)
+// append renders a value. It returns the reason if the spec does not suit the value.
+func (s *formatSpec) append(dst []byte, v Value) (text []byte, reason string) {
+	switch v.kind {
+	case Missing, Null:
+		return s.appendNone(dst), ""
+	case Time:
+		if s.timeFault != "" {
+			return dst, s.timeFault
 		}
-		return text + percent
-	}
-	precision := s.precision
-	if precision < 0 {
-		if s.kind == 0 {
-			return FormatFloat(v)
+		return appendStrftime(dst, s.raw, v.Time()), ""
+	case Int:
+		if s.intFault != "" {
+			return dst, s.intFault
 		}
-		precision = 6
+		return s.appendInt(dst, v.Int())
+	case Float:
+		if s.floatFault != "" {
+			return dst, s.floatFault
+		}
+		return s.appendFloat(dst, v.Float()), ""
 	}
-	flag := ""
-	if s.alternate {
-		flag = "#"
+	if s.textFault != "" {
+		return dst, s.textFault
 	}
-	switch s.kind {
-	case 'f', 'F', '%':
-		return fmt.Sprintf("%"+flag+".*f", precision, v) + percent
-	case 'e':
-		return fmt.Sprintf("%"+flag+".*e", precision, v)
-	case 'E':
-		return fmt.Sprintf("%"+flag+".*E", precision, v)
-	case 'G':
-		return fmt.Sprintf("%"+flag+".*G", max(precision, 1), v)
-	case 0:
-		return generalWithPoint(v, max(precision, 1), flag)
-	}
-	return fmt.Sprintf("%"+flag+".*g", max(precision, 1), v)
+	return s.appendString(dst, v.str), ""
 }
 
-// generalWithPoint is the format without a type but with a precision: like 'g', but one digit
-// of the precision is kept for behind the point, so that the exponent comes earlier.
-func generalWithPoint(v float64, precision int, flag string) string {
-	text := fmt.Sprintf("%"+flag+".*g", precision, v)
-	if strings.Contains(text, "e") {
-		return text
+// appendNone renders a value that is not there as the string "None", whatever type
+// the spec is for. A precision that is meant for a number does not shorten it.
+func (s *formatSpec) appendNone(dst []byte) []byte {
+	none := *s
+	switch {
+	case s.textFault != "" && s.intFault != "" && s.floatFault != "": // for times only
+		return append(dst, "None"...)
+	case s.kind != 0 && s.kind != 's':
+		none.precision = -1
 	}
-	whole, fraction, _ := strings.Cut(text, ".")
-	if len(whole) >= precision && (v == 0 || v >= 1) {
-		digits := precision - 1
-		if flag == "" {
-			digits = max(0, len(strings.TrimRight(whole, "0"))-1)
+	if none.align == '=' {
+		none.align = '>' // no sign is there to stay in front
+	}
+	return none.appendString(dst, "None")
+}
+
+// appendString renders a string: the precision shortens it, the width widens it.
+func (s *formatSpec) appendString(dst []byte, text string) []byte {
+	length, end := 0, len(text)
+	for i := range text {
+		if length == s.precision {
+			end = i
+			break
 		}
-		return fmt.Sprintf("%"+flag+".*e", digits, v)
+		if length++; length > maxWidth { // beyond any width or precision
+			break
+		}
 	}
-	if fraction == "" {
-		return whole + ".0"
+	before, after := s.padding(length, '<')
+	dst = s.appendFill(dst, before)
+	dst = append(dst, text[:end]...)
+	return s.appendFill(dst, after)
+}
+
+// padding returns how many fill characters go before and behind a text of some
+// length. usual is the alignment for a spec that names none.
+func (s *formatSpec) padding(length int, usual byte) (before, after int) {
+	n := max(0, s.width-length)
+	align := s.align
+	if align == 0 {
+		align = usual
 	}
-	return text
+	switch align {
+	case '<':
+		return 0, n
+	case '^':
+		return n / 2, n - n/2
+	}
+	return n, 0
+}
+
+func (s *formatSpec) appendFill(dst []byte, n int) []byte {
+	fill := s.fill
+	switch {
+	case s.zero:
+		fill = '0'
+	case fill == 0:
+		fill = ' '
+	}
+	for range n {
+		dst = utf8.AppendRune(dst, fill)
+	}
+	return dst
 }

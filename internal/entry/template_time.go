@@ -1,127 +1,150 @@
 package entry
 
 import (
-	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
+	"unicode/utf8"
 )
 
-// repr renders a value as Python's repr does; ascii escapes all that is not ASCII.
-func repr(v Value, ascii bool) string {
-	switch v.kind {
-	case String:
-		return reprString(v.str, ascii)
-	case UUID:
-		return "UUID('" + v.str + "')"
-	case Time:
-		t := v.Time()
-		s := fmt.Sprintf("datetime.datetime(%d, %d, %d, %d, %d", t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute())
-		usec := t.Nanosecond() / 1000
-		if t.Second() != 0 || usec != 0 {
-			s += ", " + strconv.Itoa(t.Second())
-		}
-		if usec != 0 {
-			s += ", " + strconv.Itoa(usec)
-		}
-		return s + ")"
-	}
-	return v.Text()
+// A strftime directive is '%', flags, a width, a modifier and a code. The codes are
+// those of the GNU C library in its C locale (strftime(3)) and Python's %f. As there,
+// a directive that does not exist is text.
+type directive struct {
+	text     string // all of it
+	pad      byte   // '-', '_' or '0'; 0: as the code has it
+	upper    bool   // the flag '^'
+	swap     bool   // the flag '#'
+	width    int
+	modifier byte // 'E', 'O' or 0; they change nothing in the C locale
+	code     rune
 }
 
-func reprString(s string, ascii bool) string {
-	quote := '\''
-	if strings.ContainsRune(s, '\'') && !strings.ContainsRune(s, '"') {
-		quote = '"'
-	}
-	var b strings.Builder
-	b.WriteRune(quote)
-	for _, r := range s {
-		switch {
-		case r == quote || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\r':
-			b.WriteString(`\r`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case unicode.IsPrint(r) && (!ascii || r < 0x80):
-			b.WriteRune(r)
-		case r < 0x100:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case r < 0x10000:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			fmt.Fprintf(&b, `\U%08x`, r)
-		}
-	}
-	b.WriteRune(quote)
-	return b.String()
+// layouts are the codes for which package time has a layout. Its names of days and
+// months are those of the C locale.
+var layouts = map[rune]string{
+	'a': "Mon", 'A': "Monday", 'b': "Jan", 'h': "Jan", 'B': "January", 'p': "PM", 'P': "PM", 'Z': "MST",
+	'c': "Mon Jan _2 15:04:05 2006", 'D': "01/02/06", 'x': "01/02/06", 'F': "2006-01-02",
+	'r': "03:04:05 PM", 'R': "15:04", 'T': "15:04:05", 'X': "15:04:05",
 }
 
-// layouts are the strftime codes that Go's time package has a layout for; the
-// names of days and months are English, as in the C locale.
-var layouts = map[byte]string{
-	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'h': "Jan",
-	'c': "Mon Jan _2 15:04:05 2006", 'x': "01/02/06", 'X': "15:04:05", 'r': "03:04:05 PM",
-	'd': "02", 'e': "_2", 'm': "01", 'y': "06", 'H': "15", 'I': "03", 'M': "04", 'S': "05",
-	'p': "PM", 'P': "pm", 'Z': "MST", 'D': "01/02/06", 'F': "2006-01-02", 'T': "15:04:05", 'R': "15:04",
-}
+// The codes that may follow a modifier. With any other code, glibc takes the
+// directive for text.
+const (
+	codesWithE = "cCxXyYprRTntsuPZ%"
+	codesWithO = "bBhdeHIjklmMSuUVwWyCgGpPrRTnts%"
+)
 
-// appendStrftime renders t with the codes of strftime(3), and %f for microseconds as in Python. A code that
-// does not exist stays as it is.
-func appendStrftime(dst []byte, t time.Time, format string) []byte {
-	for i := 0; i < len(format); i++ {
-		if format[i] != '%' || i+1 == len(format) {
-			dst = append(dst, format[i])
+// nextDirective reads the directive at the beginning of format.
+func nextDirective(format string) directive {
+	var d directive
+	i := 1
+	for ; i < len(format); i++ {
+		switch c := format[i]; c {
+		case '-', '_', '0':
+			d.pad = c
+			continue
+		case '^':
+			d.upper = true
+			continue
+		case '#':
+			d.swap = true
 			continue
 		}
+		break
+	}
+	for ; i < len(format) && format[i] >= '0' && format[i] <= '9'; i++ {
+		d.width = min(10*d.width+int(format[i]-'0'), maxWidth+1)
+	}
+	if i < len(format) && (format[i] == 'E' || format[i] == 'O') {
+		d.modifier = format[i]
 		i++
-		if layout, ok := layouts[format[i]]; ok {
-			dst = t.AppendFormat(dst, layout)
+	}
+	code, size := utf8.DecodeRuneInString(format[i:])
+	if size > 0 {
+		d.code = code
+	}
+	d.text = format[:i+size]
+	return d
+}
+
+// checkStrftime tells where and why a format spec does not suit a time.
+func checkStrftime(format string) (at int, fault string) {
+	for i := 0; i < len(format); {
+		if format[i] != '%' {
+			i++
 			continue
 		}
-		dst = appendCode(dst, t, format[i])
+		d := nextDirective(format[i:])
+		if d.width > maxWidth {
+			return i, "a width is more than " + strconv.Itoa(maxWidth) + " characters"
+		}
+		i += len(d.text)
+	}
+	return 0, ""
+}
+
+// appendStrftime renders a time, and ends soon after MaxRendered.
+func appendStrftime(dst []byte, format string, t time.Time) []byte {
+	for start := len(dst); format != "" && len(dst)-start <= MaxRendered; {
+		text := strings.IndexByte(format, '%')
+		if text < 0 {
+			return append(dst, format...)
+		}
+		dst = append(dst, format[:text]...)
+		d := nextDirective(format[text:])
+		dst = d.append(dst, t)
+		format = format[text+len(d.text):]
 	}
 	return dst
 }
 
-func appendCode(dst []byte, t time.Time, code byte) []byte {
-	_, week := t.ISOWeek()
-	year, _ := t.ISOWeek()
-	switch code {
-	case 'Y':
-		return strconv.AppendInt(dst, int64(t.Year()), 10)
-	case 'C':
-		return fmt.Appendf(dst, "%02d", t.Year()/100)
-	case 'f':
-		return fmt.Appendf(dst, "%06d", t.Nanosecond()/1000)
-	case 'j':
-		return fmt.Appendf(dst, "%03d", t.YearDay())
-	case 'U':
-		return fmt.Appendf(dst, "%02d", (t.YearDay()+6-int(t.Weekday()))/7)
-	case 'W':
-		return fmt.Appendf(dst, "%02d", (t.YearDay()+6-(int(t.Weekday())+6)%7)/7)
-	case 'V':
-		return fmt.Appendf(dst, "%02d", week)
-	case 'G':
-		return strconv.AppendInt(dst, int64(year), 10)
-	case 'g':
-		return fmt.Appendf(dst, "%02d", year%100)
-	case 'u':
-		return strconv.AppendInt(dst, int64((t.Weekday()+6)%7+1), 10)
-	case 'w':
-		return strconv.AppendInt(dst, int64(t.Weekday()), 10)
-	case 'k':
-		return fmt.Appendf(dst, "%2d", t.Hour())
-	case 'l':
-		return fmt.Appendf(dst, "%2d", (t.Hour()+11)%12+1)
+// append renders the directive.
+func (d *directive) append(dst []byte, t time.Time) []byte {
+	start := len(dst)
+	up, down := d.upper, false
+	switch d.code {
+	case 'a', 'A', 'b', 'B', 'h':
+		up = up || d.swap
+	case 'p', 'Z':
+		down = d.swap
+	case 'P':
+		down = true
+	}
+	if d.modifier == 'E' && !strings.ContainsRune(codesWithE, d.code) || d.modifier == 'O' && !strings.ContainsRune(codesWithO, d.code) {
+		dst = append(dst, d.text...)
+	} else {
+		dst = d.appendCode(dst, t)
+	}
+	switch {
+	case down:
+		lower(dst[start:])
+	case up:
+		upper(dst[start:])
+	}
+	for missing := d.width - utf8.RuneCount(dst[start:]); missing > 0; missing-- {
+		pad := byte(' ')
+		if d.pad == '0' {
+			pad = '0'
+		}
+		dst = slices.Insert(dst, start, pad)
+	}
+	return dst
+}
+
+// appendCode renders the code of the directive.
+func (d *directive) appendCode(dst []byte, t time.Time) []byte {
+	if layout, ok := layouts[d.code]; ok {
+		return t.AppendFormat(dst, layout)
+	}
+	switch d.code {
 	case 's':
 		return strconv.AppendInt(dst, t.Unix(), 10)
 	case 'z':
+		if _, offset := t.Zone(); offset%60 != 0 {
+			return t.AppendFormat(dst, "-070000")
+		}
 		return t.AppendFormat(dst, "-0700")
 	case 'n':
 		return append(dst, '\n')
@@ -130,5 +153,87 @@ func appendCode(dst []byte, t time.Time, code byte) []byte {
 	case '%':
 		return append(dst, '%')
 	}
-	return append(dst, '%', code)
+	if n, digits, pad := numeric(d.code, t); digits > 0 {
+		return d.appendNumber(dst, n, digits, pad)
+	}
+	return append(dst, d.text...)
+}
+
+// numeric returns the value of a numeric code, how many digits it has at least, and
+// what fills them up. No digits: there is no such code.
+func numeric(code rune, t time.Time) (n, digits int, pad byte) {
+	num := func(n, digits int) (int, int, byte) { return n, digits, '0' }
+	weekday := int(t.Weekday())
+	switch code {
+	case 'C':
+		return num(t.Year()/100, 2)
+	case 'd':
+		return num(t.Day(), 2)
+	case 'e':
+		return t.Day(), 2, '_'
+	case 'f':
+		return num(t.Nanosecond()/1000, 6)
+	case 'g', 'G':
+		year, _ := t.ISOWeek()
+		if code == 'G' {
+			return num(year, 1)
+		}
+		return num(year%100, 2)
+	case 'H':
+		return num(t.Hour(), 2)
+	case 'k':
+		return t.Hour(), 2, '_'
+	case 'I':
+		return num((t.Hour()+11)%12+1, 2)
+	case 'l':
+		return (t.Hour()+11)%12 + 1, 2, '_'
+	case 'j':
+		return num(t.YearDay(), 3)
+	case 'm':
+		return num(int(t.Month()), 2)
+	case 'M':
+		return num(t.Minute(), 2)
+	case 'S':
+		return num(t.Second(), 2)
+	case 'u':
+		return num((weekday+6)%7+1, 1)
+	case 'U':
+		return num((t.YearDay()+6-weekday)/7, 2)
+	case 'V':
+		_, week := t.ISOWeek()
+		return num(week, 2)
+	case 'w':
+		return num(weekday, 1)
+	case 'W':
+		return num((t.YearDay()+6-(weekday+6)%7)/7, 2)
+	case 'y':
+		return num(t.Year()%100, 2)
+	case 'Y':
+		return num(t.Year(), 1)
+	}
+	return 0, 0, 0
+}
+
+// appendNumber renders a number with at least that many digits.
+func (d *directive) appendNumber(dst []byte, n, digits int, pad byte) []byte {
+	if d.pad != 0 {
+		pad = d.pad
+	}
+	if pad == '-' {
+		return strconv.AppendInt(dst, int64(n), 10)
+	}
+	var room [20]byte
+	text := strconv.AppendInt(room[:0], int64(n), 10)
+	missing := max(digits, d.width) - len(text)
+	if pad == '0' && n < 0 {
+		dst, text = append(dst, '-'), text[1:]
+	}
+	fill := byte('0')
+	if pad == '_' {
+		fill = ' '
+	}
+	for ; missing > 0; missing-- {
+		dst = append(dst, fill)
+	}
+	return append(dst, text...)
 }
