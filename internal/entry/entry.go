@@ -169,22 +169,32 @@ func (e *Entry) parse(s Slot) Value {
 	}
 	switch e.names.kinds[s] {
 	case Int:
-		if i, err := strconv.ParseInt(view(data), 10, 64); err == nil {
+		if i, ok := parseInt(data); ok {
 			return IntValue(i)
 		}
 	case Time:
-		if i, err := strconv.ParseInt(view(data), 10, 64); err == nil {
+		if i, ok := parseInt(data); ok {
 			return TimeValue(i)
 		}
 	case UUID:
-		if u, ok := ParseUUID(view(data)); ok {
-			return u
+		if text, ok := canonicalUUID(view(data)); ok {
+			return Value{kind: UUID, str: e.keep(text[:])}
 		}
 	}
 	if !utf8.Valid(data) {
 		return StringValue(e.names.decode(data))
 	}
 	return StringValue(e.keep(data))
+}
+
+// parseInt reads a decimal integer. Fields that often are none, such as
+// _SYSTEMD_SESSION=c1, do not cost the error that strconv makes of them.
+func parseInt(data []byte) (int64, bool) {
+	if len(data) == 0 || data[len(data)-1] < '0' || data[len(data)-1] > '9' || data[0] > '9' {
+		return 0, false
+	}
+	i, err := strconv.ParseInt(view(data), 10, 64)
+	return i, err == nil
 }
 
 // keep copies data into the entry's arena. A full arena is replaced, not moved, so

@@ -6,6 +6,15 @@ import (
 	"testing"
 )
 
+// namesOf returns a table in which the fields have the slots 0, 1 and so on.
+func namesOf(decode func([]byte) string, fields ...string) *Names {
+	names := NewNames(decode)
+	for _, f := range fields {
+		names.Slot(f)
+	}
+	return names
+}
+
 func entryOf(src fakeSource, fields ...string) (*Entry, []Slot) {
 	names := NewNames(nil)
 	slots := make([]Slot, len(fields))
@@ -25,6 +34,9 @@ func TestTypes(t *testing.T) {
 	}{
 		{"PRIORITY", "6", IntValue(6)},
 		{"_PID", "-1", IntValue(-1)},
+		{"_PID", "-", StringValue("-")},
+		{"_PID", "4 7", StringValue("4 7")},
+		{"_SYSTEMD_SESSION", "c1", StringValue("c1")},
 		{"SYSLOG_PID", "007", IntValue(7)},
 		{"SYSLOG_PID", "12a", StringValue("12a")},
 		{"SYSLOG_PID", "", StringValue("")},
@@ -89,42 +101,21 @@ func TestResetForgets(t *testing.T) {
 	}
 }
 
-func TestEqual(t *testing.T) {
-	uuid, _ := ParseUUID("fc2e22bc6ee647b6b90729ab34de6d9e")
-	for _, c := range []struct {
-		a, b Value
-		want bool
-	}{
-		{IntValue(2), FloatValue(2), true},
-		{IntValue(2), FloatValue(2.5), false},
-		{IntValue(1 << 62), FloatValue(1 << 62), true},
-		{IntValue(1<<62 + 1), FloatValue(1 << 62), false},
-		{StringValue("2"), IntValue(2), false},
-		{StringValue("a"), StringValue("a"), true},
-		{uuid, StringValue("fc2e22bc-6ee6-47b6-b907-29ab34de6d9e"), true},
-		{uuid, StringValue("FC2E22BC6EE647B6B90729AB34DE6D9E"), true},
-		{uuid, StringValue("x"), false},
-		{NullValue, NullValue, true},
-		{Value{}, Value{}, false},
-		{Value{}, NullValue, false},
-		{FloatValue(0), FloatValue(-0.0), true},
-		{TimeValue(2), IntValue(2), false},
-	} {
-		if Equal(c.a, c.b) != c.want || Equal(c.b, c.a) != c.want {
-			t.Errorf("%v %q and %v %q: want %v", c.a.Kind(), c.a.Text(), c.b.Kind(), c.b.Text(), c.want)
-		}
-	}
-}
-
+// TestGetDoesNotAllocate reads a field of each type, and those that are not what their name says.
 func TestGetDoesNotAllocate(t *testing.T) {
-	var src Source = bytesSource("Failed password for root from 192.0.2.1")
-	names := NewNames(nil)
-	slot := names.Slot("MESSAGE")
+	names := namesOf(nil, "MESSAGE", "_PID", "_SYSTEMD_SESSION", "MESSAGE_ID", "_SOURCE_REALTIME_TIMESTAMP", "MISSING", RealtimeField)
 	e := New(names)
+	var src Source = bytesSource{
+		"MESSAGE": []byte("Failed password for root from 192.0.2.1"), "_PID": []byte("4711"), "_SYSTEMD_SESSION": []byte("c1"),
+		"MESSAGE_ID": []byte("fc2e22bc6ee647b6b90729ab34de6d9e"), "_SOURCE_REALTIME_TIMESTAMP": []byte("1795334461000123"),
+	}
+	want := []Kind{String, Int, String, UUID, Time, Missing, Time}
 	n := testing.AllocsPerRun(100, func() {
 		e.Reset(src, 0)
-		if e.Get(slot).Str() == "" {
-			t.Error("no text")
+		for i, kind := range want {
+			if e.Get(Slot(i)).Kind() != kind {
+				t.Errorf("%s is no %v", names.Name(Slot(i)), kind)
+			}
 		}
 	})
 	if n > 0 {
@@ -132,8 +123,79 @@ func TestGetDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// bytesSource has the same text in each field.
-type bytesSource []byte
+// bytesSource is an entry whose fields do not have to be copied to be handed out.
+type bytesSource map[string][]byte
 
-func (s bytesSource) Field(string) ([]byte, bool) { return s, true }
-func (bytesSource) Cursor() string                { return "" }
+func (s bytesSource) Field(name string) ([]byte, bool) {
+	v, ok := s[name]
+	return v, ok
+}
+
+func (bytesSource) Cursor() string { return "" }
+
+// countingSource counts how often it is asked, and uses one buffer for all its answers.
+type countingSource struct {
+	fields fakeSource
+	buffer []byte
+	asked  int
+}
+
+func (s *countingSource) Field(name string) ([]byte, bool) {
+	s.asked++
+	v, ok := s.fields[name]
+	s.buffer = append(s.buffer[:0], v...)
+	return s.buffer, ok
+}
+
+func (s *countingSource) Cursor() string { return s.fields.Cursor() }
+
+// TestFieldsAreReadOnce has a source that overwrites its answers, as libsystemd does.
+func TestFieldsAreReadOnce(t *testing.T) {
+	names := namesOf(nil, "A", "B", "MESSAGE_ID", "NONE", "UNUSED")
+	e := New(names)
+	src := &countingSource{fields: fakeSource{"A": "first", "B": "later", "MESSAGE_ID": "fc2e22bc6ee647b6b90729ab34de6d9e", "UNUSED": "x"}}
+	e.Reset(src, 7)
+	for range 3 {
+		a, b, id, none := e.Get(0), e.Get(1), e.Get(2), e.Get(3)
+		if a.Str() != "first" || b.Str() != "later" || id.Str() != "fc2e22bc-6ee6-47b6-b907-29ab34de6d9e" || !none.IsMissing() {
+			t.Errorf("%q %q %q %v", a.Str(), b.Str(), id.Str(), none.Kind())
+		}
+	}
+	if src.asked != 4 {
+		t.Errorf("the source was asked %d times, want 4", src.asked)
+	}
+	if e.Cursor() != "s=1;i=1" || e.UnixMicro() != 7 || e.Time().UnixMicro() != 7 || e.Names() != names {
+		t.Errorf("cursor %q, time %d", e.Cursor(), e.UnixMicro())
+	}
+}
+
+func TestNamesGiveOneSlotPerField(t *testing.T) {
+	names := NewNames(nil)
+	a, b := names.Slot("A"), names.Slot("B")
+	if a == b || names.Slot("A") != a || names.Len() != 2 || names.Name(b) != "B" {
+		t.Errorf("slots %d and %d of %d", a, b, names.Len())
+	}
+}
+
+// TestOtherEncodings decodes only what is not UTF-8 already.
+func TestOtherEncodings(t *testing.T) {
+	names := namesOf(func(b []byte) string { return "<" + Latin1(b) + ">" }, "MESSAGE", "OTHER")
+	e := New(names)
+	e.Reset(fakeSource{"MESSAGE": "caf\xe9", "OTHER": "café"}, 0)
+	if m, o := e.Get(0).Str(), e.Get(1).Str(); m != "<café>" || o != "café" {
+		t.Errorf("%q and %q", m, o)
+	}
+}
+
+// TestLongTextsAreNotKept lets go of the buffer that an entry with a huge text needed.
+func TestLongTextsAreNotKept(t *testing.T) {
+	e := New(namesOf(nil, "MESSAGE"))
+	e.Reset(fakeSource{"MESSAGE": strings.Repeat("a", 4*arenaKeep)}, 0)
+	if n := len(e.Get(0).Str()); n != 4*arenaKeep {
+		t.Errorf("the text has %d bytes", n)
+	}
+	e.Reset(fakeSource{}, 0)
+	if cap(e.arena) > arenaKeep {
+		t.Errorf("a buffer of %d bytes is kept", cap(e.arena))
+	}
+}

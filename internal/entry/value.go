@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -74,38 +75,44 @@ func TimeValue(usec int64) Value { return Value{kind: Time, num: uint64(usec)} }
 // ParseUUID reads a UUID written as 32 hexadecimal digits, with or without the
 // four hyphens. It reports whether s was one.
 func ParseUUID(s string) (Value, bool) {
-	var digits [32]byte
-	n := 0
-	for i := range len(s) {
-		c := s[i]
-		if c == '-' && len(s) == 36 && (i == 8 || i == 13 || i == 18 || i == 23) {
-			continue
-		}
-		switch {
-		case n == 32:
-			return Value{}, false
-		case c >= 'A' && c <= 'F':
-			c += 'a' - 'A'
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'f':
-		default:
-			return Value{}, false
-		}
-		digits[n] = c
-		n++
-	}
-	if n != 32 {
+	text, ok := canonicalUUID(s)
+	if !ok {
 		return Value{}, false
 	}
-	return Value{kind: UUID, str: hyphenate(string(digits[:]))}, true
+	return Value{kind: UUID, str: string(text[:])}, true
 }
 
 // UUIDValue returns the UUID with these 16 bytes.
 func UUIDValue(b [16]byte) Value {
-	return Value{kind: UUID, str: hyphenate(hex.EncodeToString(b[:]))}
+	text, _ := canonicalUUID(hex.EncodeToString(b[:]))
+	return Value{kind: UUID, str: string(text[:])}
 }
 
-func hyphenate(d string) string {
-	return d[:8] + "-" + d[8:12] + "-" + d[12:16] + "-" + d[16:20] + "-" + d[20:]
+// canonicalUUID returns a UUID that ParseUUID accepts in lower case and with hyphens.
+func canonicalUUID(s string) (text [36]byte, ok bool) {
+	hyphens := len(s) == 36
+	if !hyphens && len(s) != 32 {
+		return text, false
+	}
+	from := 0
+	for i := range text {
+		hyphen := i == 8 || i == 13 || i == 18 || i == 23
+		if hyphen && !hyphens {
+			text[i] = '-'
+			continue
+		}
+		c := s[from]
+		from++
+		switch {
+		case c >= 'A' && c <= 'F' && !hyphen:
+			c += 'a' - 'A'
+		case c >= '0' && c <= '9' && !hyphen, c >= 'a' && c <= 'f' && !hyphen, c == '-' && hyphen:
+		default:
+			return text, false
+		}
+		text[i] = c
+	}
+	return text, true
 }
 
 // Kind returns the type of the value.
@@ -143,17 +150,26 @@ func (v Value) IsNumber() bool { return v.kind == Int || v.kind == Float }
 // Text renders the value as a template without a format spec does, but nothing
 // at all for a missing or null field: this is what regular expressions search.
 func (v Value) Text() string {
+	if v.kind == String || v.kind == UUID {
+		return v.str
+	}
+	var room [32]byte
+	return string(v.appendText(room[:0]))
+}
+
+// appendText appends what Text returns.
+func (v Value) appendText(dst []byte) []byte {
 	switch v.kind {
 	case String, UUID:
-		return v.str
+		return append(dst, v.str...)
 	case Int:
-		return strconv.FormatInt(int64(v.num), 10)
+		return strconv.AppendInt(dst, v.Int(), 10)
 	case Float:
-		return FormatFloat(v.Float())
+		return append(dst, FormatFloat(v.Float())...)
 	case Time:
-		return FormatTime(v.UnixMicro())
+		return appendTime(dst, v.UnixMicro())
 	}
-	return ""
+	return dst
 }
 
 // FormatFloat writes f in the shortest form that reads back as f, always with a
@@ -180,16 +196,21 @@ func FormatFloat(f float64) string {
 // FormatTime renders microseconds since 1970 as local time, the fraction left out when it is zero:
 // "2026-11-22 08:01:01.000123".
 func FormatTime(usec int64) string {
+	var room [32]byte
+	return string(appendTime(room[:0], usec))
+}
+
+func appendTime(dst []byte, usec int64) []byte {
 	t := time.UnixMicro(usec).Local()
 	if t.Nanosecond() == 0 {
-		return t.Format("2006-01-02 15:04:05")
+		return t.AppendFormat(dst, time.DateTime)
 	}
-	return t.Format("2006-01-02 15:04:05.000000")
+	return t.AppendFormat(dst, "2006-01-02 15:04:05.000000")
 }
 
 // Clone returns the value with its own copy of the text.
 func (v Value) Clone() Value {
-	v.str = string(append([]byte(nil), v.str...))
+	v.str = strings.Clone(v.str)
 	return v
 }
 
@@ -212,8 +233,8 @@ func Equal(a, b Value) bool {
 	case a.kind == Float && b.kind == Int:
 		return intEqualsFloat(b.Int(), a.Float())
 	case a.kind == UUID && b.kind == String:
-		u, ok := ParseUUID(b.str)
-		return ok && u.str == a.str
+		text, ok := canonicalUUID(b.str)
+		return ok && string(text[:]) == a.str
 	case a.kind == String && b.kind == UUID:
 		return Equal(b, a)
 	}
