@@ -45,8 +45,12 @@ type World struct {
 	Counters *Counters
 	DNAT     *DNAT
 
-	sets []Set
+	sets  []Set
+	mails bool
 }
+
+// Mails reports whether one of the compiled steps mails, or reports.
+func (w *World) Mails() bool { return w.mails }
 
 // Set is a set of a firewall that a step bans into.
 type Set struct {

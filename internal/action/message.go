@@ -41,6 +41,7 @@ func newEmail(w *World, b *workflow.Build) workflow.Action {
 	if !b.Args(&args) {
 		return nil
 	}
+	w.mails = true
 	return &email{w.Effects, b.Origin, template(b, "message", args.Message), args.Subject}
 }
 
@@ -75,6 +76,7 @@ func newDailyReport(w *World, b *workflow.Build) workflow.Action {
 	if !b.Args(&args) {
 		return nil
 	}
+	w.mails = true
 	return &dailyReport{
 		w.Effects, b.Origin, template(b, "message", args.Message),
 		choose(b, "level", args.Level, ReportLevels), choose(b, "details", args.Details, reportDetails),

@@ -90,6 +90,9 @@ type finding struct {
 func (o *CheckOptions) system(ctx context.Context, p *program, world *action.World) error {
 	c := &p.cfg.Settings
 	findings := []finding{{What: "storage " + c.Storage, Problem: problem(checkStorage(c.Storage))}}
+	if err := receiver(c, world); err != nil {
+		findings = append(findings, finding{"email", err.Error()})
+	}
 	if len(c.Email.To) > 0 {
 		_, err := exec.LookPath(c.Email.Sendmail[0])
 		findings = append(findings, finding{"sendmail " + c.Email.Sendmail[0], problem(err)})
@@ -124,6 +127,14 @@ func (o *CheckOptions) printFinding(f finding) error {
 	}
 	_, err := fmt.Fprintf(o.Stdout, "%s: %s\n", config.Printable(f.What), config.Printable(f.Problem))
 	return err
+}
+
+// receiver returns an error if the steps want to mail, and nobody is named to mail to.
+func receiver(c *config.Settings, world *action.World) error {
+	if len(c.Email.To) > 0 || !world.Mails() {
+		return nil
+	}
+	return errors.New(`there is nobody to mail to: add "email": {"to": ["…"]}`)
 }
 
 func problem(err error) string {

@@ -55,7 +55,8 @@ type engine struct {
 	log     *journal.Logger
 	mail    interface{ Wake() }
 	uid     int
-	calls   chan func() // run between two batches
+	calls   chan func()   // run between two batches
+	ended   chan struct{} // closed when run ends: nothing is called any more
 
 	seen      map[string]bool
 	seenOrder []string
@@ -78,6 +79,7 @@ type engine struct {
 // run drives entries until ctx ends; changed tells that there may be new ones. beat is
 // called whenever the engine shows that it is alive, at least once in interval.
 func (g *engine) run(ctx context.Context, changed <-chan struct{}, interval time.Duration, beat func()) error {
+	defer close(g.ended)
 	fail := g.fail
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -348,11 +350,16 @@ func (g *engine) idleFor(now time.Time, interval time.Duration) time.Duration {
 	return max(0, at.Sub(now))
 }
 
+// errStopping is returned to those who ask for something while the daemon stops.
+var errStopping = errors.New("the daemon is stopping")
+
 // do runs f between two batches and waits for its end.
 func (g *engine) do(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	select {
 	case g.calls <- func() { defer close(done); f() }:
+	case <-g.ended:
+		return errStopping
 	case <-ctx.Done():
 		return ctx.Err()
 	}

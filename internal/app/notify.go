@@ -55,6 +55,7 @@ type heartbeat struct {
 	beaten   time.Time
 	told     time.Time
 	status   string
+	journal  journal.Stats // as they were told last
 }
 
 // beat is called by the engine after each batch.
@@ -69,8 +70,21 @@ func (s *service) beat() {
 		return
 	}
 	h.told = now
+	s.tellJournal()
 	if line := s.statusLine(); line != h.status {
 		h.status = line
 		s.notify(line)
 	}
+}
+
+// tellJournal logs what of the journal could not be read since the last time.
+func (s *service) tellJournal() {
+	stats, told := s.reader.Stats(), &s.heart.journal
+	if n := stats.Gaps - told.Gaps; n > 0 {
+		s.say(journal.MsgJournalGap, 4, "the last entry that was handled is gone from the journal: entries may have been missed; going on with the next one that is left")
+	}
+	if n := stats.Damaged - told.Damaged; n > 0 {
+		s.say(journal.MsgJournalUnreadable, 3, fmt.Sprintf("%d entries or fields of the journal are damaged, and were left out", n))
+	}
+	*told = stats
 }

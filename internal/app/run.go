@@ -161,7 +161,7 @@ func (s *service) openJournal() error {
 		prog: s.prog, entries: s.reader, entry: entry.New(s.prog.names), world: s.world, effects: s.effects,
 		errors: stepErrors{byStep: map[workflow.Origin]*stepError{}},
 		db:     s.db, keeper: s.keeper, log: s.log, mail: s.mailer, uid: os.Getuid(),
-		calls: make(chan func()), seen: map[string]bool{}, forgetAt: time.Now(),
+		calls: make(chan func()), ended: make(chan struct{}), seen: map[string]bool{}, forgetAt: time.Now(),
 	}
 	err = s.engine.load()
 	if errors.Is(err, state.ErrDamaged) {
@@ -250,6 +250,9 @@ func (s *service) serve(ctx context.Context) error {
 		}
 	})
 	s.say(journal.MsgStarted, 6, fmt.Sprintf("started with %s", s.prog.path), journal.Field{Name: journal.FieldFile, Value: s.prog.path})
+	if err := receiver(s.settings(), s.world); err != nil {
+		s.say(journal.MsgMailFailed, 4, err.Error())
+	}
 	interval := s.notifyReady()
 	err := s.engine.run(ctx, s.changed, interval, s.beat)
 	s.notify(daemon.SdNotifyStopping)
