@@ -71,8 +71,8 @@ func measureDaemon(o *options) (figures, error) {
 
 // usage is what a run of the daemon took.
 type usage struct {
-	resident float64 // MB, after idling
-	peak     float64 // MB
+	resident float64 // MiB, after idling
+	peak     float64 // MiB
 	cpu      time.Duration
 }
 
@@ -183,7 +183,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// memory returns a figure of /proc/PID/status (proc(5)) in MB.
+// memory returns a figure of /proc/PID/status (proc(5), where kB are KiB) in MiB.
 func memory(pid int, name string) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -198,7 +198,7 @@ func memory(pid int, name string) (float64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("look at the daemon's memory: %w", err)
 		}
-		return kib * 1024 / 1e6, nil
+		return kib / 1024, nil
 	}
 	return 0, fmt.Errorf("look at the daemon's memory: there is no %s", name)
 }

@@ -39,9 +39,9 @@ var rows = []row{
 	{"storm elapsed", "the same, on the clock", "µs per ban", none, 1},
 	{"restore", "boot with 100,000 bans", "s", 2, 2},
 	{"restore elapsed", "the same, on the clock", "s", none, 2},
-	{"idle", "resident memory, idle", "MB", 30, 1},
-	{"caught up", "resident memory, idle again after the whole journal", "MB", 30, 1},
-	{"peak", "resident memory, peak during the whole journal", "MB", none, 1},
+	{"idle", "resident memory, idle", "MiB", 30, 1},
+	{"caught up", "resident memory, idle again after the whole journal", "MiB", 30, 1},
+	{"peak", "resident memory, peak during the whole journal", "MiB", none, 1},
 }
 
 // writeTable prints the figures and returns how many targets are missed.
