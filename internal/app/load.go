@@ -60,16 +60,20 @@ func read(src Source, diags *config.Diagnostics) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := config.Load(path, diags)
+	return newProgram(path, config.Load(path, diags), diags), nil
+}
+
+// newProgram returns what could be read, nil if that is nothing.
+func newProgram(path string, cfg *config.Config, diags *config.Diagnostics) *program {
 	if cfg == nil {
-		return nil, nil
+		return nil
 	}
 	decode, err := decoder(cfg.Settings.Encoding)
 	if err != nil {
 		diags.Errorf(cfg.At("8bit-message-encoding"), "use an IANA name, such as iso-8859-15 or windows-1252", "%v", err)
 	}
 	names := entry.NewNames(decode)
-	return &program{path: path, cfg: cfg, names: names, ident: names.Slot("SYSLOG_IDENTIFIER")}, nil
+	return &program{path: path, cfg: cfg, names: names, ident: names.Slot("SYSLOG_IDENTIFIER")}
 }
 
 // compile lays the track, with steps that work with world.
