@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"runtime"
 
 	"github.com/pyruse/pyruse/internal/action"
@@ -30,13 +31,15 @@ type counterTable struct {
 	rand     *rand.Rand
 	now      int64
 	batch    state.Batch
+	text     []byte // of the keys of a block
 }
 
 func newCounterTable(keys int) (*counterTable, error) {
 	t := &counterTable{keys: keys, counters: action.NewCounters(2 * keys), rand: rand.New(rand.NewPCG(1, 2)), now: 1795305600e6}
 	t.category = t.counters.Category("ssh")
 	for i := range keys {
-		if _, err := t.category.Raise(counterKey(i), t.now, countersKeep); err != nil {
+		key := entry.StringValue(string(appendKey(nil, i)))
+		if _, err := t.category.Raise(key, t.now, countersKeep); err != nil {
 			return nil, err
 		}
 		t.step()
@@ -57,9 +60,24 @@ func (t *counterTable) collect() {
 	t.batch.Counters = t.batch.Counters[:0]
 }
 
-// counterKey is an address, as counters usually have for a key.
-func counterKey(i int) entry.Value {
-	return entry.StringValue(fmt.Sprintf("10.%d.%d.%d", i>>16&0xff, i>>8&0xff, i&0xff))
+// appendKey appends the text of a key: an address, as counters usually have.
+func appendKey(b []byte, i int) []byte {
+	return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}).AppendTo(b)
+}
+
+// randomKeys fills keys with live keys. As in an entry, their texts lie side by side, and are at hand.
+func (t *counterTable) randomKeys(keys []entry.Value) {
+	ends := make([]int, len(keys))
+	t.text = t.text[:0]
+	for i := range keys {
+		t.text = appendKey(t.text, t.rand.IntN(t.keys))
+		ends[i] = len(t.text)
+	}
+	text, start := string(t.text), 0
+	for i, end := range ends {
+		keys[i] = entry.StringValue(text[start:end])
+		start = end
+	}
 }
 
 // round returns the microseconds of one raise of a random live key.
@@ -68,9 +86,7 @@ func (t *counterTable) round() (float64, error) {
 	keys := make([]entry.Value, raiseBlock)
 	var sum float64
 	for range raises / raiseBlock {
-		for i := range keys {
-			keys[i] = counterKey(t.rand.IntN(t.keys)) // an entry has its key at hand
-		}
+		t.randomKeys(keys)
 		before, err := cpuTime()
 		if err != nil {
 			return 0, err

@@ -47,7 +47,9 @@ var rows = []row{
 // writeTable prints the figures and returns how many targets are missed.
 func writeTable(out io.Writer, f figures, o *options) (missed int, err error) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "figure (median of %d rounds, CPU time)\tmeasured\ttarget\t\t\n", o.rounds)
+	if _, err := fmt.Fprintf(w, "figure (median of %d rounds, CPU time)\tmeasured\ttarget\t\t\n", o.rounds); err != nil {
+		return 0, fmt.Errorf("print the figures: %w", err)
+	}
 	for _, r := range rows {
 		value, ok := f[r.figure]
 		if !ok {
@@ -61,7 +63,9 @@ func writeTable(out io.Writer, f figures, o *options) (missed int, err error) {
 				missed++
 			}
 		}
-		fmt.Fprintf(w, "%s\t%.*f\t%s\t%s\t%s\n", r.title, r.digits, value, target, r.unit, verdict)
+		if _, err := fmt.Fprintf(w, "%s\t%.*f\t%s\t%s\t%s\n", r.title, r.digits, value, target, r.unit, verdict); err != nil {
+			return missed, fmt.Errorf("print the figures: %w", err)
+		}
 	}
 	return missed, w.Flush()
 }
