@@ -123,7 +123,8 @@ func addTo(index map[lookupKey][]*mapping, by part, m *mapping) {
 	}
 }
 
-// capture remembers a mapping from now on for keep microseconds.
+// capture remembers a mapping from now on for keep microseconds. One that is captured again becomes
+// the newest, and does not end earlier than it would have: what was captured before still holds.
 func (t *DNAT) capture(parts [6]entry.Value, now, keep int64) {
 	t.removeEnded(now)
 	for i := range parts {
@@ -139,7 +140,7 @@ func (t *DNAT) capture(parts [6]entry.Value, now, keep int64) {
 		m = &mapping{parts: parts}
 	}
 	t.lastID++
-	m.id, m.until = t.lastID, now+min(keep, state.Forever-1-max(now, 0))
+	m.id, m.until = t.lastID, max(m.until, now+min(keep, state.Forever-1-max(now, 0)))
 	t.link(m)
 }
 
