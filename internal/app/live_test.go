@@ -27,8 +27,8 @@ import (
 // The live tests run the built program as a process of its own, beside a real journald and a
 // real nftables, in namespaces of their own (see journaltest).
 
-// binary is the built program.
-var binary string
+// executable is the built program.
+var executable string
 
 func TestMain(m *testing.M) {
 	journaltest.Run(func() int {
@@ -38,14 +38,14 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		binary = filepath.Join(dir, "pyruse")
+		executable = filepath.Join(dir, "pyruse")
 		return m.Run()
 	})
 }
 
 // build compiles the program, once, when the first test asks for it: unit tests and fuzzing do without.
 var build = sync.OnceValue(func() error {
-	out, err := exec.Command("go", "build", "-tags", "libsqlite3", "-o", binary, "../../cmd/pyruse").CombinedOutput()
+	out, err := exec.Command("go", "build", "-tags", "libsqlite3", "-o", executable, "../../cmd/pyruse").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("build the program: %w: %s", err, out)
 	}
@@ -169,7 +169,7 @@ func (s *station) socket() string { return filepath.Join(s.dir, "control.sock") 
 
 // command is the program with arguments, in this station's environment.
 func (s *station) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(binary, append(args, "--config", s.config)...)
+	cmd := exec.Command(executable, append(args, "--config", s.config)...)
 	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+s.dir, "NOTIFY_SOCKET="+filepath.Join(s.dir, "notify"), "TZ=UTC")
 	return cmd
 }
