@@ -12,7 +12,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 TAGS        := libsqlite3
 FUZZTIME    ?= 20s
 GOLANGCI    := v2.6.2
-export PATH := $(shell .ci/go-path):$(PATH)
+GO          := .ci/go
 export CGO_ENABLED := 1
 
 .PHONY: build run test bench lint fuzz clean setup-build setup-test
@@ -25,26 +25,28 @@ setup-test:
 	@.ci/setup build test
 
 build: setup-build
-	go build -trimpath -tags $(TAGS) -ldflags "-X main.version=$(VERSION)" -o bin/pyruse ./cmd/pyruse
+	$(GO) build -trimpath -tags $(TAGS) -ldflags "-X main.version=$(VERSION)" -o bin/pyruse ./cmd/pyruse
 
 run: build
 	@.ci/show
 
 test: setup-test
-	go test -race -tags $(TAGS) ./...
+	$(GO) test -race -tags $(TAGS) ./...
 
 bench: build setup-test
-	go run -tags $(TAGS) ./docs/benchmarks
+	$(GO) run -tags $(TAGS) ./docs/benchmarks
+
+LINTER := bin/golangci-lint-$(GOLANGCI)
 
 lint: setup-build
-	@command -v bin/golangci-lint-$(GOLANGCI) >/dev/null || GOBIN=$(CURDIR)/bin/tmp go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI) && \
-	  { [ ! -d bin/tmp ] || { mv bin/tmp/golangci-lint bin/golangci-lint-$(GOLANGCI) && rmdir bin/tmp; }; }
-	bin/golangci-lint-$(GOLANGCI) run --build-tags $(TAGS) ./...
+	@[ -x $(LINTER) ] || { echo "setup: building golangci-lint $(GOLANGCI)"; \
+	  GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI) && mv bin/golangci-lint $(LINTER); }
+	PATH="$$(.ci/go-path):$$PATH" $(LINTER) run --build-tags $(TAGS) ./...
 
 fuzz: setup-test
 	@set -e; for file in $$(grep -rl --include=*_test.go '^func Fuzz' internal cmd); do \
 	  for target in $$(grep -o '^func Fuzz[A-Za-z0-9_]*' $$file | cut -c6-); do \
-	    echo "== $$target"; go test -tags $(TAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+	    echo "== $$target"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
 	  done; \
 	done
 
