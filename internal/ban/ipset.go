@@ -23,8 +23,7 @@ const (
 	ipsetMaxElem = 1 << 20
 	ipsetType    = "hash:ip"
 
-	ipsetListHeader = 1 << 1                     // IPSET_FLAG_LIST_HEADER of linux/netfilter/ipset/ip_set.h
-	errIPSetFull    = nl.IPSET_ERR_TYPE_SPECIFIC // IPSET_ERR_HASH_FULL of linux/netfilter/ipset/ip_set_hash.h
+	errIPSetFull = nl.IPSET_ERR_TYPE_SPECIFIC // IPSET_ERR_HASH_FULL of linux/netfilter/ipset/ip_set_hash.h
 )
 
 // NewIPSet returns the firewall of ipset. command is the argument list that runs ipset, as configured;
@@ -126,7 +125,7 @@ func (s *ipsetNetlink) Add(ctx context.Context, set string, elems []Element) (Ou
 		}
 		switch {
 		case err == nil:
-		case isIPSetErr(err, nl.IPSET_ERR_IPADDR_IPV4), isIPSetErr(err, nl.IPSET_ERR_IPADDR_IPV6):
+		case s.isMisfit(set, e.Addr, err):
 			rejected = append(rejected, Rejection{e.Addr, fmt.Errorf("ipset %q: %w", set, ErrFamily)})
 		case isIPSetErr(err, errIPSetFull):
 			return Outcome{}, fmt.Errorf("add to ipset %q: the set is full", set)
@@ -151,6 +150,16 @@ func (s *ipsetNetlink) add(set string, e Element) error {
 	return err
 }
 
+// isMisfit reports whether err is that of an address of another family than the set's, which the kernel
+// calls a violation of the protocol.
+func (s *ipsetNetlink) isMisfit(set string, a netip.Addr, err error) bool {
+	if !isIPSetErr(err, nl.IPSET_ERR_PROTOCOL) {
+		return false
+	}
+	h, _, err := dumpIPSet(set, ipsetListHeader)
+	return err == nil && (a.Is4() && !h.info.IPv4 || a.Is6() && !h.info.IPv6)
+}
+
 // ipsetSeconds returns the timeout in whole seconds, rounded up, as far as ipset goes; 0 is for ever.
 func ipsetSeconds(d time.Duration) uint32 {
 	d = min(d, ipsetMaxTimeout)
@@ -166,8 +175,7 @@ func (s *ipsetNetlink) Remove(ctx context.Context, set string, addrs []netip.Add
 		entry := netlink.IPSetEntry{IP: a.AsSlice(), Replace: true}
 		err := s.do(func(h *netlink.Handle) error { return h.IpsetDel(set, &entry) })
 		switch {
-		case err == nil, isIPSetErr(err, nl.IPSET_ERR_EXIST),
-			isIPSetErr(err, nl.IPSET_ERR_IPADDR_IPV4), isIPSetErr(err, nl.IPSET_ERR_IPADDR_IPV6):
+		case err == nil, isIPSetErr(err, nl.IPSET_ERR_EXIST), s.isMisfit(set, a, err):
 		case errors.Is(err, unix.ENOENT):
 			return nil // no set, no element
 		default:
@@ -177,104 +185,42 @@ func (s *ipsetNetlink) Remove(ctx context.Context, set string, addrs []netip.Add
 	return nil
 }
 
-// list reads a set.
-func (s *ipsetNetlink) list(set string) (*netlink.IPSetResult, error) {
-	if err := ValidIPSetName(set); err != nil {
-		return nil, err
-	}
-	var r *netlink.IPSetResult
-	err := s.do(func(h *netlink.Handle) (err error) {
-		r, err = h.IpsetList(set)
-		return err
-	})
-	return r, ipsetListError(set, err)
-}
-
-func ipsetListError(set string, err error) error {
-	if errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("ipset %q: %w", set, ErrNoSet)
-	}
-	if err != nil {
-		return fmt.Errorf("list ipset %q: %w", set, err)
-	}
-	return nil
-}
-
-// Count implements Counter. It asks for the header only, which the netlink package cannot.
+// Count implements Counter.
 func (s *ipsetNetlink) Count(_ context.Context, set string) (int, error) {
-	req := nl.NewNetlinkRequest(nl.IPSET_CMD_LIST|unix.NFNL_SUBSYS_IPSET<<8, nl.GetIpsetFlags(nl.IPSET_CMD_LIST))
-	req.AddData(&nl.Nfgenmsg{NfgenFamily: unix.AF_NETLINK, Version: nl.NFNETLINK_V0})
-	req.AddData(nl.NewRtAttr(nl.IPSET_ATTR_PROTOCOL, nl.Uint8Attr(nl.IPSET_PROTOCOL)))
-	req.AddData(nl.NewRtAttr(nl.IPSET_ATTR_SETNAME, nl.ZeroTerminated(set)))
-	req.AddData(&nl.Uint32Attribute{Type: nl.IPSET_ATTR_FLAGS | nl.NLA_F_NET_BYTEORDER, Value: ipsetListHeader})
-	msgs, err := req.Execute(unix.NETLINK_NETFILTER, 0)
-	if err != nil {
-		return 0, ipsetListError(set, err)
-	}
-	for _, m := range msgs {
-		if len(m) < 4 {
-			continue
-		}
-		for attr := range nl.ParseAttributes(m[4:]) {
-			if attr.Type != nl.IPSET_ATTR_DATA|nl.NLA_F_NESTED {
-				continue
-			}
-			for data := range nl.ParseAttributes(attr.Value) {
-				if data.Type == nl.IPSET_ATTR_ELEMENTS|nl.NLA_F_NET_BYTEORDER && len(data.Value) == 4 {
-					return int(data.Uint32()), nil
-				}
-			}
-		}
-	}
-	return 0, fmt.Errorf("list ipset %q: the kernel told no number of elements", set)
+	h, _, err := dumpIPSet(set, ipsetListHeader)
+	return h.elements, err
+}
+
+// Inspect implements Firewall.
+func (s *ipsetNetlink) Inspect(_ context.Context, set string) (SetInfo, error) {
+	h, _, err := dumpIPSet(set, ipsetListHeader)
+	return h.info, err
 }
 
 // Missing implements Firewall.
 func (s *ipsetNetlink) Missing(_ context.Context, set string, want []Element) ([]Element, Outcome, error) {
-	r, err := s.list(set)
+	h, left, err := dumpIPSet(set, 0)
 	if errors.Is(err, ErrNoSet) {
 		return want, Outcome{}, nil // Add makes it
 	}
 	if err != nil {
 		return nil, Outcome{}, err
 	}
-	s.untimed[set] = r.Timeout == nil
-	info := ipsetInfo(r)
-	if err := info.checkIPSet(set, r.TypeName); err != nil {
-		return nil, Outcome{}, err
+	delete(s.untimed, set)
+	if !h.info.Timeouts {
+		s.untimed[set] = true
 	}
-	out := Outcome{Expires: info.Timeouts, Intervals: true}
-	want, out.Rejected = info.fits(set, want)
-	left := make(map[netip.Addr]time.Duration, len(r.Entries))
-	for _, e := range r.Entries {
-		a, ok := netip.AddrFromSlice(e.IP)
-		if !ok || e.CIDR != 0 && int(e.CIDR) != a.BitLen() {
-			continue
-		}
-		left[a] = forEver
-		if e.Timeout != nil && *e.Timeout != 0 {
-			left[a] = time.Duration(*e.Timeout) * time.Second
-		}
-	}
+	out := Outcome{Expires: h.info.Timeouts, Intervals: true}
+	want, out.Rejected = h.info.fits(set, want)
 	var missing []Element
 	for _, e := range want {
-		due := min(e.Timeout, ipsetMaxTimeout/2) // enough until the Keeper comes again
+		due := min(e.Timeout, ipsetAgain) // enough until the Keeper puts it in again
 		l, ok := left[e.Addr]
-		if !ok || l != forEver && info.Timeouts && (e.Timeout == 0 || l < due-timeoutSlack) {
+		if !ok || l != forEver && h.info.Timeouts && (e.Timeout == 0 || l < due-timeoutSlack) {
 			missing = append(missing, e)
 		}
 	}
 	return missing, out, nil
-}
-
-// Inspect implements Firewall.
-func (s *ipsetNetlink) Inspect(_ context.Context, set string) (SetInfo, error) {
-	r, err := s.list(set)
-	if err != nil {
-		return SetInfo{}, err
-	}
-	info := ipsetInfo(r)
-	return info, info.checkIPSet(set, r.TypeName)
 }
 
 // checkIPSet returns an error unless typ, the type of the set, is one that holds addresses and nothing else.
@@ -283,18 +229,4 @@ func (i SetInfo) checkIPSet(set, typ string) error {
 		return fmt.Errorf("ipset %q has type %s: %w", set, quoted(i.Type), ErrType)
 	}
 	return nil
-}
-
-func ipsetInfo(r *netlink.IPSetResult) SetInfo {
-	info := SetInfo{
-		Type: r.TypeName, Timeouts: r.Timeout != nil, Intervals: r.TypeName == "hash:net",
-		IPv4: r.Family == unix.AF_INET, IPv6: r.Family == unix.AF_INET6,
-	}
-	switch {
-	case info.IPv4:
-		info.Type += " inet"
-	case info.IPv6:
-		info.Type += " inet6"
-	}
-	return info
 }
