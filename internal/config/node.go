@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -114,7 +115,7 @@ func Parse(f *File, diags *Diagnostics) *Node {
 	if !parsable(f, diags) {
 		return nil
 	}
-	v, err := hujson.Parse(f.Data)
+	v, err := hujson.Parse(append(slices.Clip(f.Data), '\n')) // which ends a comment on the last line
 	if err != nil {
 		pos, message := syntaxError(f, err)
 		diags.Errorf(pos, "", "%s", message)
@@ -129,7 +130,7 @@ func parsable(f *File, diags *Diagnostics) bool {
 	switch {
 	case len(f.Data) > MaxFileSize:
 		diags.Errorf(nowhere, "split the configuration, or look for what made it grow",
-			"the file has %d bytes; at most %d are read", len(f.Data), MaxFileSize)
+			"the file has more than %d bytes", MaxFileSize)
 		return false
 	case len(strings.TrimSpace(string(f.Data))) == 0:
 		diags.Errorf(nowhere, `a configuration is a JSON object: {"actions": {…}}`, "the file is empty")
