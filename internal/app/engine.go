@@ -107,6 +107,10 @@ func (g *engine) run(ctx context.Context, changed <-chan struct{}, interval time
 		case <-timer.C:
 		}
 	}
+	// Errors that wait for their minute to be over are told now.
+	lines, _ := g.errors.sumUp(time.Now().Add(errorWindow))
+	g.effects.lines = append(g.effects.lines, lines...)
+	g.deliver()
 	g.retryAt = time.Time{}
 	return g.commit(time.Now())
 }
@@ -353,18 +357,26 @@ func (g *engine) idleFor(now time.Time, interval time.Duration) time.Duration {
 // errStopping is returned to those who ask for something while the daemon stops.
 var errStopping = errors.New("the daemon is stopping")
 
-// do runs f between two batches and waits for its end.
+// do runs f between two batches, and returns when what f brought about is committed. If that is
+// not possible now, f has taken effect all the same, and the error says why it is not remembered yet.
 func (g *engine) do(ctx context.Context, f func()) error {
-	done := make(chan struct{})
+	done := make(chan error, 1)
+	call := func() {
+		f()
+		g.finish(time.Now())
+		if g.failing != "" {
+			done <- errors.New("it is done, but not committed yet: " + g.failing)
+		}
+		close(done)
+	}
 	select {
-	case g.calls <- func() { defer close(done); f() }:
+	case g.calls <- call:
+		return <-done
 	case <-g.ended:
 		return errStopping
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	<-done
-	return nil
 }
 
 // say writes a line that no entry led to.

@@ -215,6 +215,41 @@ func TestUsersOwnSets(t *testing.T) {
 	}
 }
 
+// TestIPSetBans is the same way with sets of ipset, which are made on demand.
+func TestIPSetBans(t *testing.T) {
+	ipset := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command("ipset", args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("ipset %q (Debian package ipset): %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	rules := strings.NewReplacer("action_nftBan", "action_ipsetBan", "nftSetIP", "ipSetIP").Replace(dropRules("live_ban4", "live_ban6", 3600))
+	s := newStation(t, actions(rules))
+	d := s.start()
+	t.Cleanup(func() { ipset("destroy") })
+	drop(t, "192.0.2.13")
+	drop(t, "2001:db8::13")
+	banned := func() bool {
+		list := ipset("save")
+		return strings.Contains(list, "add live_ban4 192.0.2.13 timeout 3") && strings.Contains(list, "add live_ban6 2001:db8::13 timeout 3")
+	}
+	eventually(t, "both are in their sets", banned)
+	ipset("flush")
+	eventually(t, "both are back after a flush", banned)
+	noErrors(d)
+	d.stop()
+	ipset("destroy")
+	if out := s.must("boot", "action_ipsetBan"); !strings.Contains(out, "2 bans restored") || !banned() {
+		t.Errorf("boot says %q; the sets: %s", out, ipset("save"))
+	}
+	s.must("bans", "remove", "192.0.2.13")
+	if banned() {
+		t.Errorf("the ban is not lifted: %s", ipset("save"))
+	}
+}
+
 // TestMissingSetIsToldAndTriedAgain makes the set only after the ban.
 func TestMissingSetIsToldAndTriedAgain(t *testing.T) {
 	s := newStation(t, actions(dropRules("ip Inet4 late", "ip6 Inet6 late", 3600)))
@@ -319,6 +354,36 @@ func TestBansByHand(t *testing.T) {
 	s.must("boot")
 	awaitElements(t, ban4, "192.0.2.30")
 	awaitElements(t, "inet pyruse other4")
+}
+
+// TestBansByHandHoldOnceTheCommandReturns kills the daemon the moment that a command has returned.
+func TestBansByHandHoldOnceTheCommandReturns(t *testing.T) {
+	s := newStation(t, actions(dropRules(ban4, ban6, 0)))
+	d := s.start()
+	s.must("bans", "add", ban4, "192.0.2.32")
+	now := elements(t, ban4)
+	d.kill()
+	if _, ok := now["192.0.2.32"]; !ok {
+		t.Errorf("%s holds %v when the command returns", ban4, now)
+	}
+	if out := s.must("bans"); !strings.Contains(out, "192.0.2.32") {
+		t.Errorf("the ban is not remembered: %s", out)
+	}
+	d = s.start()
+	s.must("bans", "remove", "192.0.2.32")
+	now = elements(t, ban4)
+	d.kill()
+	if len(now) != 0 {
+		t.Errorf("%s holds %v when the command returns", ban4, now)
+	}
+	if out := s.must("bans"); strings.Contains(out, "192.0.2.32") {
+		t.Errorf("the lifted ban is still remembered: %s", out)
+	}
+	d = s.start()
+	if r := s.run("bans", "add", "ip nowhere none", "192.0.2.33"); r.code != 1 || !strings.Contains(r.stderr, "ip nowhere none") {
+		t.Errorf("a ban in a set that does not exist: %+v", r)
+	}
+	d.stop()
 }
 
 // TestBootPutsBansBack wipes the ruleset, as a reboot does.

@@ -227,6 +227,19 @@ func TestAttackOfTenThousandAddresses(t *testing.T) {
 		t.Errorf("%d lines of a rule that fails on every entry", n)
 	}
 	d.stop()
+	var summed int
+	for _, said := range d.said(journal.MsgStepErrorsSummed) {
+		_, rest, _ := strings.Cut(said, ": ")
+		n, _, _ := strings.Cut(rest, " ")
+		more, err := strconv.Atoi(n)
+		if err != nil {
+			t.Fatalf("%v in %q", err, said)
+		}
+		summed += more
+	}
+	if told := len(d.said(journal.MsgStepError)) + summed; told != addresses*each {
+		t.Errorf("%d errors are told of, want %d", told, addresses*each)
+	}
 	var hits int64
 	for _, n := range count(t, s.book(), "hits") {
 		hits += n

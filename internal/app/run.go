@@ -335,11 +335,28 @@ func (s *service) Ban(ctx context.Context, b state.Ban) error {
 	if reason, refused := s.world.Guard.Refuse(b.Addr); refused {
 		return fmt.Errorf("%w: %s is never banned: %s", control.ErrRefused, b.Addr, reason)
 	}
-	return s.engine.do(ctx, func() {
+	err := s.engine.do(ctx, func() {
 		s.effects.put(b)
 		s.engine.touch()
 		s.say(journal.MsgBanApplied, 5, fmt.Sprintf("banned %s in %s %q by hand", b.Addr, b.Backend, b.Set), banFields(b)...)
 	})
+	if err != nil {
+		return err
+	}
+	return s.inForce(ctx, b)
+}
+
+// inForce waits until a ban has reached the firewall, and returns what is in its way.
+func (s *service) inForce(ctx context.Context, b state.Ban) error {
+	if s.keeper.Flush(ctx) == nil {
+		return nil
+	}
+	for _, set := range s.keeper.Stats() { // the error may be that of another set
+		if set.Backend == b.Backend && set.Set == b.Set && set.Err != nil {
+			return fmt.Errorf("%s is remembered as banned, but the firewall does not take it: %w", b.Addr, set.Err)
+		}
+	}
+	return nil
 }
 
 func (s *service) Unban(ctx context.Context, address netip.Addr, set string) ([]state.Ban, error) {
@@ -347,6 +364,9 @@ func (s *service) Unban(ctx context.Context, address netip.Addr, set string) ([]
 	err := s.engine.do(ctx, func() { gone = s.engine.unban(address, set) })
 	for _, b := range gone {
 		s.say(journal.MsgBanRemoved, 5, fmt.Sprintf("unbanned %s in %s %q", b.Addr, b.Backend, b.Set), banFields(b)...)
+	}
+	if len(gone) > 0 {
+		_ = s.keeper.Flush(ctx) // a set that does not work holds nobody up either
 	}
 	return gone, err
 }
