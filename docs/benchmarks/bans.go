@@ -46,8 +46,8 @@ type fortress struct {
 	ended  chan error
 }
 
-func newFortress() (*fortress, error) {
-	dir, err := os.MkdirTemp("", "pyruse-benchmarks-")
+func newFortress(o *options) (*fortress, error) {
+	dir, err := os.MkdirTemp(o.work, "storage-")
 	if err != nil {
 		return nil, fmt.Errorf("make a storage folder: %w", err)
 	}
@@ -96,7 +96,7 @@ func (f *fortress) putAll(list []state.Ban) error {
 
 // measureOneBan puts bans one by one, each until the kernel and the database have it, while others are running.
 func measureOneBan(o *options) (figures, error) {
-	f, err := newFortress()
+	f, err := newFortress(o)
 	if err != nil {
 		return nil, err
 	}
@@ -120,8 +120,8 @@ func measureOneBan(o *options) (figures, error) {
 }
 
 // measureStorm puts many new bans at once.
-func measureStorm(*options) (figures, error) {
-	f, err := newFortress()
+func measureStorm(o *options) (figures, error) {
+	f, err := newFortress(o)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func measureStorm(*options) (figures, error) {
 
 // measureRestore runs `pyruse boot` with a database full of bans, and empty sets in the kernel.
 func measureRestore(o *options) (figures, error) {
-	dir, err := os.MkdirTemp("", "pyruse-benchmarks-")
+	dir, err := os.MkdirTemp(o.work, "storage-")
 	if err != nil {
 		return nil, fmt.Errorf("make a storage folder: %w", err)
 	}

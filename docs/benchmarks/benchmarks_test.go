@@ -44,7 +44,7 @@ func TestTableTellsWhatIsMissed(t *testing.T) {
 func TestWorkflowPart(t *testing.T) {
 	t.Chdir(".") // prepare goes to the root of the module
 	o := &options{entries: 3000, rounds: 1, work: t.TempDir()}
-	if err := prepare(o); err != nil {
+	if err := prepare(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 	f, err := measureWorkflow(o)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -77,7 +78,7 @@ type usage struct {
 }
 
 func runDaemon(o *options, fromStart bool) (u usage, err error) {
-	dir, err := os.MkdirTemp("", "pyruse-benchmarks-")
+	dir, err := os.MkdirTemp(o.work, "storage-")
 	if err != nil {
 		return u, fmt.Errorf("make a storage folder: %w", err)
 	}
@@ -131,6 +132,8 @@ func startDaemon(binary, config, dir string) (*exec.Cmd, error) {
 	cmd := exec.Command(binary, "run", "--config", config)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify)
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	runtime.LockOSThread() // Pdeathsig goes by the thread, which now lasts as long as this process
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the daemon: %w", err)
 	}

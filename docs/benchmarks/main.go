@@ -10,6 +10,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -17,9 +18,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/pyruse/pyruse/internal/journal/journaltest"
 )
@@ -33,7 +36,7 @@ type options struct {
 	rounds     int
 	reportOnly bool
 	profile    string
-	work       string // the folder with the journal and the binaries; of the parts only
+	work       string // the folder with the journal, the binaries, and what else is removed at the end
 	running    int    // of part ban
 }
 
@@ -76,7 +79,9 @@ func run(args []string, out io.Writer) error {
 		return fmt.Errorf("make a folder for the journal: %w", err)
 	}
 	o.work = work
-	all, err := measure(&o)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	all, err := measure(ctx, &o)
 	err = errors.Join(err, os.RemoveAll(work))
 	if err != nil {
 		return err
@@ -113,13 +118,13 @@ func (o *options) args() []string {
 }
 
 // measure runs all parts. Those that are compared with each other take turns.
-func measure(o *options) (figures, error) {
-	if err := prepare(o); err != nil {
+func measure(ctx context.Context, o *options) (figures, error) {
+	if err := prepare(ctx, o); err != nil {
 		return nil, err
 	}
 	all := figures{}
 	for _, name := range []string{"workflow", "counters"} {
-		f, err := o.start(name)
+		f, err := o.start(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -132,7 +137,7 @@ func measure(o *options) (figures, error) {
 		round := figures{}
 		for _, running := range []int{0, manyBans} {
 			o.running = running
-			f, err := o.start("ban")
+			f, err := o.start(ctx, "ban")
 			if err != nil {
 				return nil, err
 			}
@@ -140,7 +145,7 @@ func measure(o *options) (figures, error) {
 		}
 		round["ban ratio"] = round[fmt.Sprintf("ban %d", manyBans)] / round["ban 0"]
 		for _, name := range []string{"storm", "restore", "daemon"} {
-			f, err := o.start(name)
+			f, err := o.start(ctx, name)
 			if err != nil {
 				return nil, err
 			}
@@ -157,12 +162,13 @@ func measure(o *options) (figures, error) {
 }
 
 // start runs a part in a process of its own.
-func (o *options) start(name string) (figures, error) {
+func (o *options) start(ctx context.Context, name string) (figures, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	cmd := exec.Command(self, append([]string{"part", name}, o.args()...)...)
+	cmd := exec.CommandContext(ctx, self, append([]string{"part", name}, o.args()...)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it takes its own children along
 	cmd.Stderr = os.Stderr
 	data, err := cmd.Output()
 	if err != nil {
@@ -218,15 +224,15 @@ const exampleConfig = "docs/examples/server/pyruse.json"
 const attackers = 300
 
 // prepare builds the binaries and makes the journal.
-func prepare(o *options) error {
-	root, err := exec.Command("go", "env", "GOMOD").Output()
+func prepare(ctx context.Context, o *options) error {
+	root, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {
 		return fmt.Errorf("find the module: %w", err)
 	}
 	if err := os.Chdir(filepath.Dir(strings.TrimSpace(string(root)))); err != nil {
 		return fmt.Errorf("find the module: %w", err)
 	}
-	build := exec.Command("go", "build", "-trimpath", "-tags", "libsqlite3", "-o", o.work+"/", "./cmd/pyruse", "./docs/examples/generate")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "libsqlite3", "-o", o.work+"/", "./cmd/pyruse", "./docs/examples/generate")
 	if text, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build Pyruse: %w: %s", err, text)
 	}
@@ -234,14 +240,14 @@ func prepare(o *options) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return fmt.Errorf("make a folder for the journal: %w", err)
 	}
-	return makeJournal(o, dir)
+	return makeJournal(ctx, o, dir)
 }
 
 // makeJournal has a made-up journal written by systemd itself.
-func makeJournal(o *options, dir string) error {
-	maker := exec.Command(filepath.Join(o.work, binMaker), "-format", "export",
+func makeJournal(ctx context.Context, o *options, dir string) error {
+	maker := exec.CommandContext(ctx, filepath.Join(o.work, binMaker), "-format", "export",
 		"-n", strconv.Itoa(o.entries), "-attackers", strconv.Itoa(attackers))
-	remote := exec.Command("/lib/systemd/systemd-journal-remote", "-o", filepath.Join(dir, "remote.journal"), "-")
+	remote := exec.CommandContext(ctx, "/lib/systemd/systemd-journal-remote", "-o", filepath.Join(dir, "remote.journal"), "-")
 	maker.Stderr = os.Stderr
 	pipe, err := maker.StdoutPipe()
 	if err != nil {
