@@ -216,7 +216,7 @@ func didYouMean(word string) string { return fmt.Sprintf("did you mean %q?", wor
 
 // nearest returns the candidate that word is most likely a misspelling of, "" if there is none.
 func nearest(word string, candidates []string) string {
-	best, bestDistance := "", 1+len(word)/3
+	best, bestDistance := "", min(1+len(word)/3, len(word)-1) // some of the word must be right
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
 		if n := distance(strings.ToLower(word), strings.ToLower(c)); n <= bestDistance && (best == "" || n < bestDistance) {
 			best, bestDistance = c, n

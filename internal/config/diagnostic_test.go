@@ -132,10 +132,10 @@ func TestWriteJSON(t *testing.T) {
 }
 
 func TestDidYouMean(t *testing.T) {
-	words := []string{"filter_equals", "filter_in", "filter_pcre", "filter_pcreAny", "email", "storage", "to"}
+	words := []string{"filter_equals", "filter_in", "filter_pcre", "filter_pcreAny", "email", "storage", "to", "a"}
 	for word, want := range map[string]string{
 		"filter_equal": "filter_equals", "Filter_PCRE": "filter_pcre", "filter_pcreany": "filter_pcreAny", "emial": "email",
-		"storge": "storage", "tu": "to", "x": "", "": "", "completely different": "", "filter": "filter_in",
+		"storge": "storage", "tu": "to", "A": "a", "x": "", "": "", "completely different": "", "filter": "filter_in",
 	} {
 		hint := ""
 		if want != "" {
