@@ -138,7 +138,7 @@ func (o *ReplayOptions) replay(ctx context.Context, p *program, source journal.E
 		var bad *journal.LineError
 		if errors.As(err, &bad) {
 			fault = ErrInput
-			if _, err := fmt.Fprintf(o.Stderr, "%s: %v\n", o.inputName(), bad); err != nil {
+			if _, err := fmt.Fprintf(o.Stderr, "%s:%d: %s\n", o.inputName(), bad.Line, config.Printable(bad.Reason)); err != nil {
 				return err
 			}
 			continue
