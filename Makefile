@@ -1,6 +1,6 @@
 # make run    build, and show what the first configuration would have done on this machine's journal
 # make test   all tests: unit, golden, and live ones against a real journald and real nftables
-# make bench  the figures of docs/benchmarks.md
+# make bench  the figures of docs/benchmarks/README.md
 # make lint   golangci-lint, with the import directions of the rooms
 # make fuzz   every fuzz target for FUZZTIME each
 # make build  only build bin/pyruse

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,9 @@ const (
 	cursorDelay = time.Second
 	// commitRetry is the time between two tries while nothing can be committed.
 	commitRetry = time.Second
+	// freeAfter is how many entries are handled before an idle engine gives unused memory back to
+	// the system: catching up after a long stop must not leave a large process behind.
+	freeAfter = 10_000
 	// forgetEvery is the time between two removals of ended bans from the database.
 	forgetEvery = 10 * time.Minute
 	// seenKept bounds the event ids in memory, as the database bounds its own.
@@ -81,6 +85,7 @@ type engine struct {
 func (g *engine) run(ctx context.Context, changed <-chan struct{}, interval time.Duration, beat func()) error {
 	defer close(g.ended)
 	fail := g.fail
+	freed := int64(0) // the entries that were handled when unused memory was last given back
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -97,6 +102,10 @@ func (g *engine) run(ctx context.Context, changed <-chan struct{}, interval time
 			default:
 			}
 			continue
+		}
+		if n := g.handled.Load(); n-freed >= freeAfter {
+			freed = n
+			debug.FreeOSMemory()
 		}
 		timer.Reset(g.idleFor(time.Now(), interval))
 		select {

@@ -52,6 +52,10 @@ const (
 // process's memory, up to half a GiB. A new handle costs some milliseconds.
 const renewAfter = 20_000
 
+// renewIdleAfter is the same for a handle that has come to the end: what it has mapped is
+// not needed while nothing comes, and the few milliseconds delay nobody.
+const renewIdleAfter = 1_000
+
 // open opens the files, if there are any, and goes to where reading has to go on.
 func (o *origin) open(files map[fileID]found) error {
 	o.keepPlace()
@@ -63,7 +67,7 @@ func (o *origin) open(files map[fileID]found) error {
 	}
 	if o.j != nil {
 		_ = o.j.Close()
-		if o.read < renewAfter {
+		if o.read < renewIdleAfter {
 			o.stats.Reopened++
 		}
 	}
@@ -284,6 +288,9 @@ func (o *origin) advance() error {
 				// While libsystemd still stands on the last entry: it may be vacuumed next.
 				o.keepPlace()
 				o.state = idle
+				if o.read >= renewIdleAfter {
+					return o.open(o.known)
+				}
 				return nil
 			}
 		}
