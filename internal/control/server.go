@@ -21,6 +21,7 @@ import (
 const (
 	maxBody        = 64 << 10
 	requestTimeout = 10 * time.Second
+	maxSeconds     = 100 * 366 * 24 * 60 * 60 // of a ban: a hundred years, far below what a time.Duration holds
 )
 
 // Listen makes the socket with mode 0660, and its folder if that is missing. A socket that a
@@ -32,7 +33,7 @@ func Listen(path string) (net.Listener, error) {
 	if c, err := net.Dial("unix", path); err == nil {
 		return nil, errors.Join(fmt.Errorf("open the control socket: another daemon answers on %s", path), c.Close())
 	} else if errors.Is(err, unix.ECONNREFUSED) {
-		if err := os.Remove(path); err != nil {
+		if err := removeSocket(path); err != nil {
 			return nil, fmt.Errorf("remove the old control socket: %w", err)
 		}
 	}
@@ -44,6 +45,19 @@ func Listen(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("open the control socket: %w", err)
 	}
 	return l, nil
+}
+
+// removeSocket removes a socket. Connecting to a file of another kind is refused in the same way, and
+// a configuration that names one by mistake is no reason to delete it.
+func removeSocket(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != os.ModeSocket {
+		return fmt.Errorf("%s is not a socket", path)
+	}
+	return os.Remove(path)
 }
 
 // Server answers requests on the socket.
@@ -136,6 +150,10 @@ func (s *Server) add(w http.ResponseWriter, r *http.Request) {
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&q); err != nil {
 		refuse(w, http.StatusBadRequest, fmt.Errorf("read the request: %w", err))
+		return
+	}
+	if q.Seconds < 0 || q.Seconds > maxSeconds {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("a ban of %d seconds: it must be from 1 to %d, or 0 for ever", q.Seconds, int64(maxSeconds)))
 		return
 	}
 	b, err := NewBan(q.Set, q.Address, time.Duration(q.Seconds)*time.Second, time.Now())
