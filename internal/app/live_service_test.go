@@ -95,7 +95,7 @@ func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 // TestControlSocketIsGuarded lets another user try to lift a ban.
 func TestControlSocketIsGuarded(t *testing.T) {
 	s := newStation(t, actions(dropRules(ban4, ban6, 3600)))
-	for _, dir := range []string{s.dir, filepath.Dir(executable)} {
+	for _, dir := range []string{s.dir, filepath.Dir(s.program)} {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -182,6 +182,7 @@ func (d *daemon) memory(names ...string) []int {
 // TestIdleMemory is about the resident set after some work.
 func TestIdleMemory(t *testing.T) {
 	s := newStation(t, actions(sshRules))
+	s.program = plain
 	d := s.start()
 	for i := range 500 {
 		failedLogin(t, fmt.Sprintf("198.18.0.%d", i%200))
@@ -205,6 +206,7 @@ func TestAttackOfTenThousandAddresses(t *testing.T) {
 	s := newStation(t, actions(failing, strings.Replace(killRules, `"third": [
 	{"filter": "filter_equals", "args": {"field": "n", "value": 3}},`, `"third": [
 	{"filter": "filter_greaterOrEquals", "args": {"field": "n", "value": 3}},`, 1)))
+	s.program = plain
 	d := s.start()
 	out := newStream(t)
 	const addresses, each = 10_000, 5

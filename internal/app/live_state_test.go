@@ -216,6 +216,7 @@ func TestKilledAgainAndAgainNothingIsLostOrCountedTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newStation(t, fmt.Sprintf("\"email\": {\"from\": \"pyruse@localhost\", \"to\": [\"root@localhost\"], \"sendmail\": [%q]}, ", sendmail)+actions(killRules))
+	s.program = plain
 	s.start().kill()
 	stop := plan(t)
 	for i := range kills {

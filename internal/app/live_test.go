@@ -27,8 +27,12 @@ import (
 // The live tests run the built program as a process of its own, beside a real journald and a
 // real nftables, in namespaces of their own (see journaltest).
 
-// executable is the built program.
-var executable string
+// executable is the built program; plain is the same without the race detector, which the tests of memory and
+// of many starts use.
+var executable, plain string
+
+// buildFlags are for executable.
+var buildFlags = []string{"-tags", "libsqlite3"}
 
 func TestMain(m *testing.M) {
 	journaltest.Run(func() int {
@@ -38,16 +42,19 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		executable = filepath.Join(dir, "pyruse")
+		plain = filepath.Join(dir, "pyruse")
+		executable = filepath.Join(dir, "pyruse-as-tested")
 		return m.Run()
 	})
 }
 
-// build compiles the program, once, when the first test asks for it: unit tests and fuzzing do without.
+// build compiles the programs, once, when the first test asks for them: unit tests and fuzzing do without.
 var build = sync.OnceValue(func() error {
-	out, err := exec.Command("go", "build", "-tags", "libsqlite3", "-o", executable, "../../cmd/pyruse").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("build the program: %w: %s", err, out)
+	for path, flags := range map[string][]string{plain: {"-tags", "libsqlite3"}, executable: buildFlags} {
+		out, err := exec.Command("go", slices.Concat([]string{"build", "-o", path}, flags, []string{"../../cmd/pyruse"})...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("build the program: %w: %s", err, out)
+		}
 	}
 	return nil
 })
@@ -76,6 +83,7 @@ func eventually(t testing.TB, what string, cond func() bool) time.Duration {
 // folder, a control socket, and the socket on which systemd would listen.
 type station struct {
 	t       testing.TB
+	program string
 	dir     string
 	config  string
 	storage string
@@ -96,7 +104,7 @@ func newStation(t testing.TB, members string) *station {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &station{t: t, dir: dir, config: filepath.Join(dir, "pyruse.json"), storage: filepath.Join(dir, "state"), noted: make(chan struct{}, 1)}
+	s := &station{t: t, program: executable, dir: dir, config: filepath.Join(dir, "pyruse.json"), storage: filepath.Join(dir, "state"), noted: make(chan struct{}, 1)}
 	s.configure(members)
 	s.notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
 	if err != nil {
@@ -169,8 +177,9 @@ func (s *station) socket() string { return filepath.Join(s.dir, "control.sock") 
 
 // command is the program with arguments, in this station's environment.
 func (s *station) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(executable, append(args, "--config", s.config)...)
-	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+s.dir, "NOTIFY_SOCKET="+filepath.Join(s.dir, "notify"), "TZ=UTC")
+	cmd := exec.Command(s.program, append(args, "--config", s.config)...)
+	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+s.dir, "NOTIFY_SOCKET="+filepath.Join(s.dir, "notify"), "TZ=UTC",
+		"GORACE=atexit_sleep_ms=0") // a second at each exit, otherwise
 	return cmd
 }
 
