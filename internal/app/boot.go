@@ -98,7 +98,8 @@ func restore(ctx context.Context, o BootOptions, c *config.Settings, db *state.D
 		return err
 	}
 	now := time.Now()
-	bans := slices.DeleteFunc(all, func(b state.Ban) bool { return !slices.Contains(backends, b.Backend) || b.Expired(now) })
+	// Those that have expired are among them: a set without timeouts may still hold them.
+	bans := slices.DeleteFunc(all, func(b state.Ban) bool { return !slices.Contains(backends, b.Backend) })
 	r, err := ban.Restore(ctx, walls, bans, now)
 	if err != nil {
 		err = fmt.Errorf("restore the bans: %w", err)

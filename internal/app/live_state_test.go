@@ -105,6 +105,11 @@ func TestJournalMovesUnderTheDaemon(t *testing.T) {
 		journaltest.RestartJournald(t)
 		handled()
 	}
+	if err := os.MkdirAll(journaltest.PersistentDir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	journaltest.Flush(t) // to the disk
+	handled()
 	failedLogin(t, "192.0.2.80")
 	awaitBan(t, ban4, "192.0.2.80")
 	if n := len(elements(t, ban4)); n != marker+1 {
@@ -228,6 +233,9 @@ func TestKilledAgainAndAgainNothingIsLostOrCountedTwice(t *testing.T) {
 			t.Fatalf("kill %d: the daemon had ended by itself: %v; %s", i, d.cmd.ProcessState, d.stderr)
 		}
 		d.kill()
+		if i%50 == 25 {
+			journaltest.Rotate(t)
+		}
 		if i == kills/2 {
 			nft(t, "flush", "ruleset") // the machine was booted meanwhile
 		}
