@@ -16,6 +16,7 @@ func (s *service) banEvent(e ban.Event) {
 	case ban.Expired:
 		s.say(journal.MsgBanExpired, 6, fmt.Sprintf("the ban of %s in %s is over", e.Ban.Addr, name), banFields(e.Ban)...)
 	case ban.Rejected:
+		s.byHand.CompareAndSwap(e.Ban.Key(), nil, e.Err)
 		s.say(journal.MsgSetFailed, 3, fmt.Sprintf("%s does not take %s: %v", name, e.Ban.Addr, e.Err), banFields(e.Ban)...)
 	case ban.Failed:
 		s.say(journal.MsgSetFailed, 3, fmt.Sprintf("%s: %v; %d bans wait for it, and it is tried again", name, e.Err, e.Count), set, backend)

@@ -172,7 +172,7 @@ func (d *direct) add(ctx context.Context, b state.Ban, _ time.Duration) (state.B
 		return b, err
 	}
 	if _, err := ban.Restore(ctx, walls, []state.Ban{b}, time.Now()); err != nil {
-		return b, fmt.Errorf("%s is remembered as banned, but the firewall does not take it: %w", b.Addr, err)
+		return b, notTaken(b, err)
 	}
 	return b, nil
 }

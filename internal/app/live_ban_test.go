@@ -250,6 +250,34 @@ func TestIPSetBans(t *testing.T) {
 	}
 }
 
+// TestBanThatEndsWhileStoppedIsLifted has bans end in a set without timeouts, of which the kernel drops nothing by itself.
+func TestBanThatEndsWhileStoppedIsLifted(t *testing.T) {
+	for _, next := range []string{"run", "boot"} {
+		t.Run(next, func(t *testing.T) {
+			nft(t, "add table ip Inet4; add set ip Inet4 mail_ban { type ipv4_addr; }")
+			s := newStation(t, actions(dropRules("ip Inet4 mail_ban", "ip6 Inet6 mail_ban", 1)))
+			if r := s.run("bans", "add", "ip Inet4 gone", "192.0.2.15", "--for", "1s"); r.code != 1 { // remembered, for a set that is missing
+				t.Fatalf("%+v", r)
+			}
+			s.must("bans", "add", "ip Inet4 mail_ban", "192.0.2.14", "--for", "1s")
+			s.must("bans", "add", "ip Inet4 mail_ban", "192.0.2.15")
+			eventually(t, "its second is over", func() bool { return !strings.Contains(s.must("bans"), "192.0.2.14") })
+			if n := len(elements(t, "ip Inet4 mail_ban")); n != 2 {
+				t.Fatalf("%d elements are left by now", n)
+			}
+			if next == "boot" {
+				if out := s.must("boot"); !strings.Contains(out, "1 bans restored") {
+					t.Errorf("boot says %q", out)
+				}
+			} else {
+				d := s.start()
+				defer func() { d.stop(); noErrors(d) }()
+			}
+			awaitElements(t, "ip Inet4 mail_ban", "192.0.2.15")
+		})
+	}
+}
+
 // TestMissingSetIsToldAndTriedAgain makes the set only after the ban.
 func TestMissingSetIsToldAndTriedAgain(t *testing.T) {
 	s := newStation(t, actions(dropRules("ip Inet4 late", "ip6 Inet6 late", 3600)))
@@ -380,6 +408,10 @@ func TestBansByHandHoldOnceTheCommandReturns(t *testing.T) {
 		t.Errorf("the lifted ban is still remembered: %s", out)
 	}
 	d = s.start()
+	s.must("bans", "add", ban4, "192.0.2.34")
+	if r := s.run("bans", "add", ban4, "2001:db8::34"); r.code != 1 || !strings.Contains(r.stderr, "wrong address family") {
+		t.Errorf("an IPv6 address in a set of IPv4 addresses: %+v", r)
+	}
 	if r := s.run("bans", "add", "ip nowhere none", "192.0.2.33"); r.code != 1 || !strings.Contains(r.stderr, "ip nowhere none") {
 		t.Errorf("a ban in a set that does not exist: %+v", r)
 	}

@@ -55,6 +55,7 @@ type service struct {
 	control *control.Server
 	started time.Time
 	heart   heartbeat
+	byHand  sync.Map // state.BanKey of a ban by hand that is waited for -> error, why its set does not take it
 }
 
 // Run is the daemon: it handles the entries of the journal until ctx ends, and then stops
@@ -335,6 +336,8 @@ func (s *service) Ban(ctx context.Context, b state.Ban) error {
 	if reason, refused := s.world.Guard.Refuse(b.Addr); refused {
 		return fmt.Errorf("%w: %s is never banned: %s", control.ErrRefused, b.Addr, reason)
 	}
+	s.byHand.Store(b.Key(), nil)
+	defer s.byHand.Delete(b.Key())
 	err := s.engine.do(ctx, func() {
 		s.effects.put(b)
 		s.engine.touch()
@@ -346,17 +349,25 @@ func (s *service) Ban(ctx context.Context, b state.Ban) error {
 	return s.inForce(ctx, b)
 }
 
-// inForce waits until a ban has reached the firewall, and returns what is in its way.
+// inForce waits until a ban by hand has reached the firewall, and returns what is in its way.
 func (s *service) inForce(ctx context.Context, b state.Ban) error {
-	if s.keeper.Flush(ctx) == nil {
+	fault := s.keeper.Flush(ctx)
+	if rejection, _ := s.byHand.Load(b.Key()); rejection != nil {
+		return notTaken(b, rejection.(error))
+	}
+	if fault == nil {
 		return nil
 	}
-	for _, set := range s.keeper.Stats() { // the error may be that of another set
+	for _, set := range s.keeper.Stats() { // the fault may be that of another set
 		if set.Backend == b.Backend && set.Set == b.Set && set.Err != nil {
-			return fmt.Errorf("%s is remembered as banned, but the firewall does not take it: %w", b.Addr, set.Err)
+			return notTaken(b, set.Err)
 		}
 	}
 	return nil
+}
+
+func notTaken(b state.Ban, err error) error {
+	return fmt.Errorf("%s is remembered as banned, but the firewall does not take it: %w", b.Addr, err)
 }
 
 func (s *service) Unban(ctx context.Context, address netip.Addr, set string) ([]state.Ban, error) {
