@@ -476,6 +476,49 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestKilledOnAFullDisk kills the daemon while nothing can be committed: it goes on from the last commit.
+func TestKilledOnAFullDisk(t *testing.T) {
+	s := newStation(t, actions(killRules))
+	s.mountSmall()
+	d := s.start()
+	hit := func(n int, address string) {
+		t.Helper()
+		for range n {
+			log(t, "plan", "hit 1 from "+address)
+		}
+	}
+	hit(3, "203.0.113.10")
+	awaitBan(t, "inet pyruse again4", "203.0.113.10")
+	filler := filepath.Join(s.storage, "filler")
+	fill(t, filler)
+	for i := range 300 { // more than the pages that the log has already
+		hit(3, fmt.Sprintf("198.18.0.%d", i%250+1))
+	}
+	d.awaitSaid(journal.MsgCommitFailed, "cannot be committed")
+	d.kill()
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	d = s.start()
+	hit(3, "203.0.113.11")
+	awaitBan(t, "inet pyruse again4", "203.0.113.11")
+	noErrors(d)
+	d.stop()
+	db := s.book()
+	hits, offences := map[string]int64{"203.0.113.10": 3, "203.0.113.11": 3}, map[string]int64{"203.0.113.10": 1, "203.0.113.11": 1}
+	for i := range 300 {
+		address := fmt.Sprintf("198.18.0.%d", i%250+1)
+		hits[address] += 3
+		offences[address] = 1
+	}
+	if got := count(t, db, "hits"); !maps.Equal(got, hits) {
+		t.Errorf("the counters differ from the plan: %v", difference(got, hits))
+	}
+	if got := count(t, db, "offences"); !maps.Equal(got, offences) {
+		t.Errorf("the counters of repeated offences differ from the plan: %v", difference(got, offences))
+	}
+}
+
 // TestDamagedDatabaseIsSetAside damages the file while the daemon is stopped, and while it runs.
 func TestDamagedDatabaseIsSetAside(t *testing.T) {
 	s := newStation(t, actions(dropRules(ban4, ban6, 3600)))
