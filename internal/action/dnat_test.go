@@ -25,8 +25,8 @@ func clientOf(t *DNAT, address string, now int64) string {
 	return m.parts[iSaddr].Text()
 }
 
-func addressTable(max int) *DNAT {
-	t := NewDNAT(max)
+func addressTable(limit int) *DNAT {
+	t := NewDNAT(limit)
 	t.index(addr)
 	return t
 }
@@ -111,8 +111,8 @@ type modelMapping struct {
 
 // model is what the table means, without indexes, heaps and batches.
 type model struct {
-	max  int
-	list []modelMapping
+	limit int
+	list  []modelMapping
 }
 
 func (m *model) capture(parts [6]entry.Value, now, keep int64) {
@@ -123,7 +123,7 @@ func (m *model) capture(parts [6]entry.Value, now, keep int64) {
 		}
 		return x.until <= now || x.parts == parts
 	})
-	if len(m.list) == m.max {
+	if len(m.list) == m.limit {
 		first := 0
 		for i := range m.list {
 			if m.list[i].until < m.list[first].until {
@@ -159,9 +159,9 @@ func (m *model) find(by part, key lookupKey, now int64) *[6]entry.Value {
 // restarts. Each capture ends at a moment of its own, so that it is clear which one ends first.
 func TestDNATModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		max := rapid.IntRange(1, 5).Draw(t, "max")
+		limit := rapid.IntRange(1, 5).Draw(t, "limit")
 		lookups := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) part { return part(rapid.IntRange(1, 15).Draw(t, "by")) }), 1, 3, rapid.ID).Draw(t, "lookups")
-		table, m := NewDNAT(max), &model{max: max}
+		table, m := NewDNAT(limit), &model{limit: limit}
 		for _, by := range lookups {
 			table.index(by)
 		}
@@ -184,8 +184,8 @@ func TestDNATModel(t *testing.T) {
 				keep := rapid.Int64Range(1, 60).Draw(t, "keep")*second + tick
 				table.capture(parts, now, keep)
 				m.capture(parts, now, keep)
-				if table.Live() > max {
-					t.Fatalf("%d mappings live, at most %d may", table.Live(), max)
+				if table.Live() > limit {
+					t.Fatalf("%d mappings live, at most %d may", table.Live(), limit)
 				}
 			},
 			"look up": func(t *rapid.T) {
@@ -207,7 +207,7 @@ func TestDNATModel(t *testing.T) {
 			"commit": func(t *rapid.T) { commitDNAT(t, table, rows) },
 			"restart": func(t *rapid.T) {
 				commitDNAT(t, table, rows)
-				table = restartDNAT(t, max, lookups, rows)
+				table = restartDNAT(t, limit, lookups, rows)
 			},
 		})
 	})
@@ -232,8 +232,8 @@ func commitDNAT(t *rapid.T, table *DNAT, rows map[int64]state.DNAT) {
 }
 
 // restartDNAT returns a new table with the rows of the database.
-func restartDNAT(t *rapid.T, max int, lookups []part, rows map[int64]state.DNAT) *DNAT {
-	table := NewDNAT(max)
+func restartDNAT(t *rapid.T, limit int, lookups []part, rows map[int64]state.DNAT) *DNAT {
+	table := NewDNAT(limit)
 	for _, by := range lookups {
 		table.index(by)
 	}

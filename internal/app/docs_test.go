@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -169,11 +170,11 @@ func examplesOf(t *testing.T, page string) []example {
 			continue
 		}
 		start := i + 1
-		for i++; i < len(lines) && strings.TrimSpace(lines[i]) != "```"; i++ {
-		}
-		if i == len(lines) {
+		length := slices.IndexFunc(lines[start:], func(line string) bool { return strings.TrimSpace(line) == "```" })
+		if length < 0 {
 			t.Fatalf("%s:%d: the block is never closed", page, start)
 		}
+		i = start + length
 		block := strings.Join(lines[start:i], "")
 		switch last := len(out) - 1; {
 		case kind == "json" && strings.Contains(block, `"actions"`):

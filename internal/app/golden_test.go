@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -74,7 +75,7 @@ func golden(t *testing.T, file string) {
 		}
 	}
 	for name := range part {
-		if !strings.Contains(" env pyruse.json entries diagnostics effects ", " "+name+" ") {
+		if !slices.Contains([]string{"env", "pyruse.json", "entries", "diagnostics", "effects"}, name) {
 			t.Errorf("the file has a part %q, which nothing reads", name)
 		}
 	}

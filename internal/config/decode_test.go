@@ -78,7 +78,7 @@ func TestDecodeFaults(t *testing.T) {
 		{`{"text": "", "real": 1e400}`, `f:1:22: error: step: "real": the number 1e400 is out of range`},
 		{`{"text": "", "list": "a"}`, `f:1:22: error: step: "list" is a string; it must be a list`},
 		{`{"text": "", "list": ["a", null]}`, `f:1:28: error: step: "list": element 1 is null; it must be a string`},
-		{`{"text": "", "nested": {"nmae": "x"}}`, `f:1:25: error: step: unknown key "nmae" in "nested" (did you mean "name"?)`},
+		{`{"text": "", "nested": {"nam": "x"}}`, `f:1:25: error: step: unknown key "nam" in "nested" (did you mean "name"?)`},
 		{`{"text": "", "nested": {}}`, `f:1:24: error: step: the mandatory key "name" is missing in "nested"`},
 		{`{"text": "", "zzzzzz": 1}`, `f:1:14: error: step: unknown key "zzzzzz" in the args (legal here: text, flag, whole, real, maybe, list, any, nested)`},
 		{`{"text": "", "Text": "x"}`, `f:1:14: error: step: unknown key "Text" in the args (did you mean "text"?)`},
