@@ -43,7 +43,6 @@ func run() int {
 // withoutMarks returns the text of an error without the parts that only say which kind
 // it is, because everything was printed already.
 func withoutMarks(err error) string {
-	//nolint:errorlint // the tree of errors is walked by hand, to leave out its marks
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		text := ""
 		for _, e := range joined.Unwrap() {

@@ -46,7 +46,7 @@ func build(t testing.TB, name, args string) (f workflow.Filter, names *entry.Nam
 	file := config.NewFile("f", fmt.Appendf(nil, prefix+"%s}]}}", name, args))
 	var d config.Diagnostics
 	cfg := config.Read(file, &d)
-	if cfg == nil || d.HasErrors() {
+	if d.HasErrors() {
 		t.Fatalf("%s: %v", args, d.Sorted())
 	}
 	names = entry.NewNames(nil)
@@ -125,12 +125,12 @@ func TestEqualsAndIn(t *testing.T) {
 	}
 	filler := strings.Repeat(`"filler", 77, `, maxListed)
 	for _, tt := range tests {
-		for filter, args := range map[string]string{
-			"filter_equals": `{"field": "V", "value": ` + tt.json + `}`,
-			"filter_in":     `{"field": "V", "values": [` + tt.json + `]}`,
-			"filter_in ":    `{"field": "V", "values": [` + filler + tt.json + `]}`, // as a set
+		for args, filter := range map[string]string{
+			`{"field": "V", "value": ` + tt.json + `}`:             "filter_equals",
+			`{"field": "V", "values": [` + tt.json + `]}`:          "filter_in",
+			`{"field": "V", "values": [` + filler + tt.json + `]}`: "filter_in", // as a set
 		} {
-			_, got, err := run(t, strings.TrimSpace(filter), args, nil, values(tt.v))
+			_, got, err := run(t, filter, args, nil, values(tt.v))
 			if got != tt.want || err != nil {
 				t.Errorf("%s %s with %s %q: %v, %v", filter, args, tt.v.Kind(), tt.v.Text(), got, err)
 			}

@@ -74,7 +74,7 @@ func (p *parser) escape() *node {
 // gReference reads \g1, \g{1}, \g{-1} or \g{name}, standing on the g.
 func (p *parser) gReference(start int) *node {
 	p.pos++
-	ref := ""
+	var ref string
 	if p.accept("{") {
 		ref = p.until("}", "the backreference")
 	} else {

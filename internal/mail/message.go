@@ -77,7 +77,7 @@ func MessageID(host string, seed ...string) string {
 		var size [8]byte
 		binary.BigEndian.PutUint64(size[:], uint64(len(s)))
 		h.Write(size[:])
-		io.WriteString(h, s)
+		h.Write([]byte(s))
 	}
 	host = strings.Trim(strings.Map(func(r rune) rune {
 		switch {
@@ -244,15 +244,15 @@ func writeBody(w io.WriteCloser, body string) error {
 	return w.Close()
 }
 
-// cut returns at most max bytes of s, with a line that says how much is missing.
-func cut(s string, max int) string {
-	if len(s) <= max {
+// cut returns at most limit bytes of s, with a line that says how much is missing.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
 		return s
 	}
-	for max > 0 && !utf8.RuneStart(s[max]) {
-		max--
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
 	}
-	return fmt.Sprintf("%s\n[%d bytes left out]\n", s[:max], len(s)-max)
+	return fmt.Sprintf("%s\n[%d bytes left out]\n", s[:limit], len(s)-limit)
 }
 
 // unixLines turns CRLF into LF and writes a line that is a single dot, which only

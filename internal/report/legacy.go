@@ -114,13 +114,13 @@ func parseLegacyLine(text string) ([]state.ReportLine, error) {
 func (l legacyLine) line() (state.ReportLine, error) {
 	switch {
 	case l.Level == nil || l.Time == nil || l.Message == nil:
-		return state.ReportLine{}, errors.New("L, T or M is missing")
+		return state.ReportLine{}, errors.New("one of L, T and M is missing")
 	case *l.Level < state.ReportOther || *l.Level > state.ReportInfo:
-		return state.ReportLine{}, fmt.Errorf("L is %d, not 0, 1 or 2", *l.Level)
+		return state.ReportLine{}, fmt.Errorf("the level L is %d, not 0, 1 or 2", *l.Level)
 	}
 	const year10000 = 253402300800
 	if *l.Time < 0 || *l.Time >= year10000 {
-		return state.ReportLine{}, fmt.Errorf("T is %g, which is no time", *l.Time)
+		return state.ReportLine{}, fmt.Errorf("the time T is %g, which is no time", *l.Time)
 	}
 	if !slices.Contains(detailsOrder, l.Details) {
 		l.Details = All

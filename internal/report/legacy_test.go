@@ -49,8 +49,8 @@ func TestParseLegacy(t *testing.T) {
 		{
 			"bad values", `{"L": 3, "T": 1, "M": ""},` + "\n" + `{"L": 1, "M": ""},` + "\n" + `{"L": 1, "T": 1e300, "M": ""},` + "\n",
 			nil,
-			"read the report journal of Pyruse 2: line 1: L is 3, not 0, 1 or 2\n" +
-				"line 2: L, T or M is missing\nline 3: T is 1e+300, which is no time",
+			"read the report journal of Pyruse 2: line 1: the level L is 3, not 0, 1 or 2\n" +
+				"line 2: one of L, T and M is missing\nline 3: the time T is 1e+300, which is no time",
 		},
 		{
 			"much damage", strings.Repeat("?\n", 1000), nil,

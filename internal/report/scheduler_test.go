@@ -158,8 +158,8 @@ func (b *book) check(t *testing.T, want ...string) {
 }
 
 // start runs a scheduler in a synctest bubble, in which it is 2000-01-01 01:00 in Paris at first.
-func start(t *testing.T, b *book) (s *Scheduler, stop func()) {
-	s = &Scheduler{
+func start(t *testing.T, b *book) (stop func()) {
+	s := &Scheduler{
 		Book:    b,
 		Message: mail.Message{From: "pyruse@example.org", To: []string{"root@example.org"}, Subject: "Pyruse Report"},
 		Host:    "host.example.org",
@@ -177,7 +177,7 @@ func start(t *testing.T, b *book) (s *Scheduler, stop func()) {
 		<-done
 	}
 	t.Cleanup(stop)
-	return s, stop
+	return stop
 }
 
 // until lets the time pass until then.
@@ -195,7 +195,7 @@ func until(t *testing.T, then string) {
 func TestSchedulerSendsAtMidnight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{last: time.Now().Add(-time.Hour)}
-		_, stop := start(t, b)
+		stop := start(t, b)
 		until(t, "2000-01-01 23:59:59")
 		b.add(time.Now(), "late")
 		b.add(time.Now().Add(time.Second), "tomorrow")
@@ -256,7 +256,7 @@ func TestSchedulerMissed(t *testing.T) {
 		b.add(time.Now().Add(-40*time.Hour), "two days ago")
 		b.add(time.Now().Add(-20*time.Hour), "yesterday")
 		b.add(time.Now(), "today")
-		_, stop := start(t, b)
+		stop := start(t, b)
 		synctest.Wait()
 		want := []string{"2000-01-01 01:00:00 before 01-01 00:00 CET: two days ago yesterday", "queued"}
 		b.check(t, want...)
@@ -301,7 +301,7 @@ func TestSchedulerBrokenBook(t *testing.T) {
 func TestSchedulerBrokenAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{err: errors.New("disk full")}
-		_, stop := start(t, b)
+		stop := start(t, b)
 		synctest.Wait()
 		b.set(func(b *book) { b.err = nil })
 		until(t, "2000-01-01 02:00:00")

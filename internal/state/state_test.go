@@ -162,8 +162,8 @@ func TestSameMailIsOneMail(t *testing.T) {
 
 func TestOutbox(t *testing.T) {
 	db := open(t, t.TempDir(), roomy)
-	if _, any, err := db.NextMail(); any || err != nil {
-		t.Errorf("an empty outbox has a next mail: %v, %v", any, err)
+	if _, ok, err := db.NextMail(); ok || err != nil {
+		t.Errorf("an empty outbox has a next mail: %v, %v", ok, err)
 	}
 	commit(t, db, &Batch{Mail: []Mail{{MessageID: "1", Data: []byte("x"), NextTry: noon}, {MessageID: "2", Data: []byte("x"), NextTry: noon}}})
 	if err := db.MailFailed(1, 1, noon.Add(time.Minute), "busy"); err != nil {

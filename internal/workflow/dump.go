@@ -12,8 +12,8 @@ import (
 // Ends of a jump chain that lead back to the caller's side are written
 // "follow-up", and the chain lists what that is for each top-level chain it can be reached from.
 func (g *Graph) Dump(w io.Writer) error {
-	b := bufio.NewWriter(w)
-	fmt.Fprintf(b, "entrance: %s\n", g.name(g.entry))
+	b := &textWriter{bufio.NewWriter(w)}
+	b.printf("entrance: %s\n", g.name(g.entry))
 	callers := g.callers()
 	for i := range g.chains {
 		c := &g.chains[i]
@@ -21,9 +21,9 @@ func (g *Graph) Dump(w io.Writer) error {
 		if c.jump {
 			kind = "jump chain"
 		}
-		fmt.Fprintf(b, "\n%s %q\n", kind, c.config.Label)
+		b.printf("\n%s %q\n", kind, c.config.Label)
 		for _, top := range callers[i] {
-			fmt.Fprintf(b, "  follow-up from %q: %s\n", g.chains[top].config.Label, g.name(g.followOf(top)))
+			b.printf("  follow-up from %q: %s\n", g.chains[top].config.Label, g.name(g.followOf(top)))
 		}
 		for j := range c.steps {
 			g.dumpStep(b, &g.nodes[c.first+j])
@@ -32,15 +32,22 @@ func (g *Graph) Dump(w io.Writer) error {
 	return b.Flush()
 }
 
-func (g *Graph) dumpStep(b *bufio.Writer, n *node) {
+// textWriter keeps its first error until Flush.
+type textWriter struct{ *bufio.Writer }
+
+func (w *textWriter) printf(format string, args ...any) {
+	_, _ = fmt.Fprintf(w, format, args...) // Flush tells the error
+}
+
+func (g *Graph) dumpStep(b *textWriter, n *node) {
 	args := []byte("{}")
 	if n.step.Args != nil {
 		args = n.step.Args.AppendJSON(nil)
 	}
-	fmt.Fprintf(b, "  [%d] %s %s\n", n.origin.Step, n.step.Module, args)
-	fmt.Fprintf(b, "        then %s\n", g.name(n.then))
+	b.printf("  [%d] %s %s\n", n.origin.Step, n.step.Module, args)
+	b.printf("        then %s\n", g.name(n.then))
 	if !n.step.IsAction {
-		fmt.Fprintf(b, "        else %s\n", g.name(n.els))
+		b.printf("        else %s\n", g.name(n.els))
 	}
 }
 

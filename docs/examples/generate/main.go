@@ -10,6 +10,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -32,7 +33,7 @@ func run(args []string, out io.Writer) error {
 	attacks := flags.Int("attacks", 30, "how many of 1,000 entries are of attackers, or worth a look")
 	seconds := flags.Int("seconds", 86400, "the time from the first entry to the last")
 	err := flags.Parse(args)
-	if err == flag.ErrHelp {
+	if errors.Is(err, flag.ErrHelp) {
 		return nil
 	}
 	if err != nil {
