@@ -45,10 +45,10 @@ func newPostbox(t testing.TB) postbox {
 
 func (p postbox) command() string { return filepath.Join(p.dir, "sendmail.sh") }
 
-// members are those of the configuration, with mail going into the box.
-func (p postbox) members(chains string) string {
+// members are those of a configuration with mailRules, the mail going into the box.
+func (p postbox) members() string {
 	return fmt.Sprintf("\"email\": {\"from\": \"pyruse@example.org\", \"to\": [\"root@example.org\"], \"subject\": \"The day\", \"sendmail\": [%q, \"-t\"]},\n%s",
-		p.command(), actions(chains))
+		p.command(), actions(mailRules))
 }
 
 func (p postbox) setBroken(broken bool) {
@@ -110,7 +110,7 @@ func (s *station) waiting() (state.Mail, bool) {
 
 func TestMailArrives(t *testing.T) {
 	p := newPostbox(t)
-	s := newStation(t, p.members(mailRules))
+	s := newStation(t, p.members())
 	d := s.start()
 	log(t, "alarm", "the house\nBcc: evil@example.org\nis on fire")
 	l := p.await()
@@ -133,7 +133,7 @@ func TestMailArrives(t *testing.T) {
 func TestFailedMailIsKeptAndSentAfterARestart(t *testing.T) {
 	p := newPostbox(t)
 	p.setBroken(true)
-	s := newStation(t, p.members(mailRules))
+	s := newStation(t, p.members())
 	d := s.start()
 	log(t, "alarm", "fire")
 	d.awaitSaid(journal.MsgMailFailed, "no more room")
@@ -176,7 +176,7 @@ func (s *station) note(at time.Time, messages ...string) {
 // TestReportOfYesterdayIsSentAtTheStart has the midnight pass while no daemon runs.
 func TestReportOfYesterdayIsSentAtTheStart(t *testing.T) {
 	p := newPostbox(t)
-	s := newStation(t, p.members(mailRules))
+	s := newStation(t, p.members())
 	s.note(time.Now().AddDate(0, 0, -1), "yesterday's trouble")
 	d := s.start()
 	log(t, "note", "today's trouble")
@@ -199,7 +199,7 @@ func TestReportOfYesterdayIsSentAtTheStart(t *testing.T) {
 func TestReportIsNotDeletedBeforeItIsMailed(t *testing.T) {
 	p := newPostbox(t)
 	p.setBroken(true)
-	s := newStation(t, p.members(mailRules))
+	s := newStation(t, p.members())
 	s.note(time.Now().AddDate(0, 0, -1), "yesterday's trouble")
 	d := s.start()
 	d.awaitSaid(journal.MsgMailFailed, "no more room")
@@ -221,7 +221,7 @@ func TestReportIsNotDeletedBeforeItIsMailed(t *testing.T) {
 // happened to arrive after midnight. The daemon lives in a time zone in which it has just been midnight.
 func TestReportIsSentAtMidnightWithoutAnyEntry(t *testing.T) {
 	p := newPostbox(t)
-	s := newStation(t, p.members(mailRules))
+	s := newStation(t, p.members())
 	now := time.Now()
 	// Seven seconds past midnight: the report comes ten seconds past.
 	offset := (7 - now.Unix()%86400 + 86400) % 86400

@@ -66,8 +66,8 @@ const (
 	pollEvery = 5 * time.Millisecond
 )
 
-// eventually waits until cond holds, and returns how long that took.
-func eventually(t testing.TB, what string, cond func() bool) time.Duration {
+// eventually waits until cond holds.
+func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	began := time.Now()
 	for !cond() {
@@ -76,7 +76,6 @@ func eventually(t testing.TB, what string, cond func() bool) time.Duration {
 		}
 		time.Sleep(pollEvery) //nolint:forbidigo // sets of the kernel and other processes' files announce no change
 	}
-	return time.Since(began)
 }
 
 // station is where daemons of one test run, one after the other: a configuration, a storage
