@@ -59,30 +59,26 @@ func (m *linkModel) next(top int) int {
 // place is where an entry is: in a chain, called from a top-level chain.
 type place struct{ chain, top int }
 
-func (m *linkModel) enter(chain, top int) place {
-	if chain >= 0 && !m.jump[chain] {
-		top = chain
-	}
-	return place{chain, top}
-}
+// follow is the place that a default link leads to, from a chain that was called from top.
+func (m *linkModel) follow(top int) place { return place{m.next(top), m.next(top)} }
 
 // exits returns the places that a chain can lead to.
 func (m *linkModel) exits(p place) []place {
 	var out []place
-	add := func(to int) {
-		if to >= 0 {
-			out = append(out, m.enter(to, p.top))
+	add := func(to place) {
+		if to.chain >= 0 {
+			out = append(out, to)
 		}
 	}
 	steps := m.chains[p.chain]
 	if len(steps) == 0 {
-		add(m.next(p.top))
+		add(m.follow(p.top))
 	}
 	for i, s := range steps {
-		add(s.then)
-		add(s.els)
+		add(place{s.then, p.top})
+		add(place{s.els, p.top})
 		if s.filter && (s.els < 0 || s.then < 0 && i == len(steps)-1) {
-			add(m.next(p.top))
+			add(m.follow(p.top))
 		}
 	}
 	return out
@@ -117,32 +113,32 @@ func (m *linkModel) loops() bool {
 // run returns the places of the actions that an entry with these fields goes through.
 func (m *linkModel) run(fields []bool) []string {
 	var trace []string
-	for p := m.enter(0, 0); p.chain >= 0; {
-		to := m.next(p.top)
+	for p := (place{0, 0}); p.chain >= 0; {
+		to := m.follow(p.top)
 	steps:
 		for i, s := range m.chains[p.chain] {
 			last := i == len(m.chains[p.chain])-1
 			switch {
 			case !s.filter:
 				trace = append(trace, fmt.Sprintf("c%d[%d]", s.chain, s.pos))
-				if to = s.then; s.then >= 0 || last {
+				if to = (place{s.then, p.top}); s.then >= 0 || last {
 					break steps
 				}
 			case fields[s.field]:
-				if to = m.next(p.top); s.then >= 0 {
-					to = s.then
+				if to = m.follow(p.top); s.then >= 0 {
+					to = place{s.then, p.top}
 				}
 				if s.then >= 0 || last {
 					break steps
 				}
 			default:
-				if to = m.next(p.top); s.els >= 0 {
-					to = s.els
+				if to = m.follow(p.top); s.els >= 0 {
+					to = place{s.els, p.top}
 				}
 				break steps
 			}
 		}
-		p = m.enter(to, p.top)
+		p = to
 	}
 	return trace
 }

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/pyruse/pyruse/internal/config"
@@ -13,7 +14,7 @@ type link int32
 
 const (
 	stop     link = -1 // the entry is done
-	followUp link = -2 // the chain that follows the top-level chain the entry came through
+	followUp link = -2 // the chain that follows the top-level chain the entry is in
 )
 
 // node is one step of the compiled track. Exactly one of filter and action is set.
@@ -22,20 +23,26 @@ type node struct {
 	action Action
 	then   link
 	els    link
-	// enters is set on the first node of a top-level chain: the entry is in that chain now, and
-	// jump chains with dangling ends continue at follow.
-	enters bool
-	follow link
-
 	origin Origin
 	step   *config.Step
 }
 
 // Graph is the compiled workflow: inert data that Run reads. Its size is linear in the number of steps.
+//
+// Default links all say the same: go on with the chain that follows the current top-level
+// chain. Run keeps that chain in a register, so that a chain that is called from several places needs
+// no copies to continue in different ones. See docs/adr/0001-follow-up-register.md.
 type Graph struct {
 	nodes  []node
-	entry  link
+	entry  follower
+	next   []follower // by chain: what follows it, if it is a top-level chain
 	chains []chain
+}
+
+// follower is where a top-level chain begins that has steps; at is stop if there is none.
+type follower struct {
+	at    link
+	chain int32
 }
 
 // chain is what the linker knows of one chain.
@@ -43,7 +50,7 @@ type chain struct {
 	config  *config.Chain
 	steps   []config.Step // those that can be reached
 	jump    bool          // was the target of a then or else when it was met: default links skip it
-	next    int           // index of the next available chain, -1 if none; of top-level chains only
+	called  bool          // is the target of a then or else
 	first   int           // index of its first node
 	targets []target      // explicit links, in order
 	dangles bool          // some end has no explicit target
@@ -93,7 +100,7 @@ func (l *linker) collect(chains []config.Chain) {
 			steps = steps[:j+1]
 			break
 		}
-		l.chains = append(l.chains, chain{config: c, steps: steps, next: -1})
+		l.chains = append(l.chains, chain{config: c, steps: steps})
 	}
 }
 
@@ -129,123 +136,64 @@ func (l *linker) findTargets() {
 }
 
 // findJumpChains reads the file top to bottom: a chain that is already a target
-// when it is met is a jump chain; the others follow each other.
+// when it is met is a jump chain; default links skip it.
 func (l *linker) findJumpChains() {
-	targeted := make([]bool, len(l.chains))
-	previous := -1
 	for i := range l.chains {
-		c := &l.chains[i]
-		if c.jump = targeted[i]; !c.jump {
-			if previous >= 0 {
-				l.chains[previous].next = i
-			}
-			previous = i
-		}
-		for _, t := range c.targets {
-			targeted[t.chain] = true
+		l.chains[i].jump = l.chains[i].called
+		for _, t := range l.chains[i].targets {
+			l.chains[t.chain].called = true
 		}
 	}
 }
 
-// findLoops reports then and else that lead back. An entry that goes through a
-// top-level chain moves forward through the file, but for explicit links: so a
-// loop either consists of jump chains only, or leads from a top-level chain, through
-// jump chains, to itself or to an earlier top-level chain that it is reached from.
+// findLoops reports every then or else that leads back to a chain on the way to it. Default
+// links need not be looked at: they only lead forward through the file. The walk goes depth first, without
+// recursion, since the nesting of a configuration is not bounded.
 func (l *linker) findLoops() {
-	done := make([]bool, len(l.chains))
-	for i := range l.chains {
-		if l.chains[i].jump && !done[i] && l.loopOfJumps(i, done) {
-			return // the paths below would not end
-		}
-	}
-	seen := make([]int, len(l.chains)) // the top-level chain, +1, that last visited a chain
-	edges := make([][]target, len(l.chains))
-	for i := range l.chains {
-		if !l.chains[i].jump {
-			edges[i] = l.topLevelEdges(i, seen)
-		}
-	}
-	l.loopOfTops(edges)
-}
-
-// loopOfJumps walks the explicit links between jump chains, depth first, without recursion:
-// the nesting of a configuration is not bounded.
-func (l *linker) loopOfJumps(start int, done []bool) bool {
-	return l.walk(start, done, func(i int) []target { return l.chains[i].targets }, func(i int) bool { return l.chains[i].jump })
-}
-
-func (l *linker) loopOfTops(edges [][]target) {
-	done := make([]bool, len(l.chains))
-	for i := range l.chains {
-		if !l.chains[i].jump && !done[i] && l.walk(i, done, func(i int) []target { return edges[i] }, func(int) bool { return true }) {
-			return
-		}
-	}
-}
-
-// walk goes depth first from start over the chains that within accepts, and reports the first loop.
-func (l *linker) walk(start int, done []bool, edges func(int) []target, within func(int) bool) bool {
 	type frame struct{ chain, edge int }
-	onPath := map[int]bool{start: true}
-	path := []frame{{start, 0}}
-	for len(path) > 0 {
-		top := &path[len(path)-1]
-		out := edges(top.chain)
-		if top.edge == len(out) {
-			done[top.chain], onPath[top.chain] = true, false
-			path = path[:len(path)-1]
+	done := make([]bool, len(l.chains))
+	onPath := make([]bool, len(l.chains))
+	for start := range l.chains {
+		if done[start] {
 			continue
 		}
-		t := out[top.edge]
-		top.edge++
-		if !within(t.chain) || done[t.chain] {
-			continue
-		}
-		if onPath[t.chain] {
-			var names []string
-			for i := len(path) - 1; i >= 0; i-- {
-				names = append([]string{fmt.Sprintf("%q", l.chains[path[i].chain].config.Label)}, names...)
-				if path[i].chain == t.chain {
-					break
-				}
+		path := []frame{{start, 0}}
+		onPath[start] = true
+		for len(path) > 0 {
+			top := &path[len(path)-1]
+			out := l.chains[top.chain].targets
+			if top.edge == len(out) {
+				done[top.chain], onPath[top.chain] = true, false
+				path = path[:len(path)-1]
+				continue
 			}
-			names = append(names, fmt.Sprintf("%q", l.chains[t.chain].config.Label))
-			l.diags.Errorf(t.pos, "an entry would never get out; give one of these links another target",
-				"%s: loop: %s", t.origin, strings.Join(names, " -> "))
-			return true
+			t := out[top.edge]
+			top.edge++
+			switch {
+			case onPath[t.chain]:
+				chains := []int{t.chain}
+				for i := len(path) - 1; path[i].chain != t.chain; i-- {
+					chains = append(chains, path[i].chain)
+				}
+				l.reportLoop(t, append(chains, t.chain))
+			case !done[t.chain]:
+				onPath[t.chain] = true
+				path = append(path, frame{t.chain, 0})
+			}
 		}
-		onPath[t.chain] = true
-		path = append(path, frame{t.chain, 0})
 	}
-	return false
 }
 
-// topLevelEdges returns the links from top-level chain i to top-level chains:
-// explicit ones of the chain itself and of the jump chains it reaches, and the default link.
-func (l *linker) topLevelEdges(i int, seen []int) []target {
-	var out []target
-	dangles := false
-	todo := []int{i}
-	seen[i] = i + 1
-	for len(todo) > 0 {
-		c := &l.chains[todo[len(todo)-1]]
-		todo = todo[:len(todo)-1]
-		dangles = dangles || c.dangles
-		for _, t := range c.targets {
-			switch {
-			case !l.chains[t.chain].jump:
-				out = append(out, t)
-			case seen[t.chain] != i+1:
-				seen[t.chain] = i + 1
-				todo = append(todo, t.chain)
-			}
+// reportLoop reports the link that closes a loop; chains is the way around, backwards.
+func (l *linker) reportLoop(t target, chains []int) {
+	var way strings.Builder
+	for i := len(chains) - 1; i >= 0; i-- {
+		if way.Len() > 0 {
+			way.WriteString(" -> ")
 		}
+		way.WriteString(strconv.Quote(l.chains[chains[i]].config.Label))
 	}
-	if next := l.chains[i].next; dangles && next >= 0 {
-		c := l.chains[i].config
-		out = append(out, target{next, Origin{c.Label, max(0, len(l.chains[i].steps)-1)}, c.Pos})
-	}
-	return out
+	l.diags.Errorf(t.pos, "an entry would never get out; give one of these links another target", "%s: loop: %s", t.origin, way.String())
 }
 
 // build constructs the steps of all chains, in document order.
@@ -286,66 +234,39 @@ func buildStep(n *node, reg *Registry, b *Build) {
 
 // connect sets the links of all nodes.
 func (l *linker) connect(g *Graph) {
-	starts := l.starts()
 	for i := range l.chains {
 		c := &l.chains[i]
-		end := followUp // of dangling ends
-		if !c.jump {
-			end = stop
-			if c.next >= 0 {
-				end = starts[c.next]
-			}
-		}
 		for j := range c.steps {
 			n := &g.nodes[c.first+j]
+			n.then, n.els = l.resolve(n.step.Then), l.resolve(n.step.Else)
 			last := j == len(c.steps)-1
-			n.els = l.resolve(n.step.Else, starts, end)
 			switch {
-			case n.step.Then != nil:
-				n.then = l.resolve(n.step.Then, starts, end)
-			case !last:
+			case n.step.Then == nil && !last:
 				n.then = link(c.first + j + 1)
-			case n.step.IsAction:
+			case n.step.Then == nil && n.step.IsAction:
 				n.then = stop
-			default:
-				n.then = end
-			}
-			if n.step.IsAction {
-				n.els = stop
-			}
-			if j == 0 && !c.jump {
-				n.enters, n.follow = true, end
 			}
 		}
 	}
-	g.entry = stop
-	if len(l.chains) > 0 {
-		g.entry = starts[0]
+	g.entry = follower{at: stop}
+	g.next = make([]follower, len(l.chains))
+	for i := len(l.chains) - 1; i >= 0; i-- { // g.entry is what follows the chain
+		g.next[i] = g.entry
+		if c := &l.chains[i]; !c.jump && len(c.steps) > 0 {
+			g.entry = follower{link(c.first), int32(i)}
+		}
 	}
 }
 
-func (l *linker) resolve(to *config.Link, starts []link, end link) link {
+// resolve returns where an explicit link leads; without one, and where a chain without steps
+// is called, that is the follow-up.
+func (l *linker) resolve(to *config.Link) link {
 	if to == nil {
-		return end
+		return followUp
 	}
-	return starts[l.byLabel[to.Label]]
-}
-
-// starts returns where each chain begins. An empty chain begins where its dangling end leads.
-func (l *linker) starts() []link {
-	starts := make([]link, len(l.chains))
-	for i := len(l.chains) - 1; i >= 0; i-- { // the next available chain is always a later one
-		c := &l.chains[i]
-		switch {
-		case len(c.steps) > 0:
-			starts[i] = link(c.first)
-		case c.jump:
-			starts[i] = followUp
-		case c.next >= 0:
-			starts[i] = starts[c.next]
-		default:
-			starts[i] = stop
-		}
+	c := &l.chains[l.byLabel[to.Label]]
+	if len(c.steps) == 0 {
+		return followUp
 	}
-	return starts
+	return link(c.first)
 }

@@ -9,12 +9,12 @@ import (
 // Dump writes the compiled track as text: every chain with its steps, and where
 // each step leads to. Two configurations with the same dump do the same.
 //
-// Ends of a jump chain that lead back to the caller's side are written
-// "follow-up", and the chain lists what that is for each top-level chain it can be reached from.
+// The dangling ends of a chain that is called (by a then or else) are written "follow-up", and
+// the chain lists what that is for each top-level chain that the entry can be in.
 func (g *Graph) Dump(w io.Writer) error {
 	b := &textWriter{bufio.NewWriter(w)}
-	b.printf("entrance: %s\n", g.name(g.entry))
-	callers := g.callers()
+	b.printf("entrance: %s\n", g.name(g.entry.at))
+	tops := g.topsOf()
 	for i := range g.chains {
 		c := &g.chains[i]
 		kind := "chain"
@@ -22,11 +22,16 @@ func (g *Graph) Dump(w io.Writer) error {
 			kind = "jump chain"
 		}
 		b.printf("\n%s %q\n", kind, c.config.Label)
-		for _, top := range callers[i] {
-			b.printf("  follow-up from %q: %s\n", g.chains[top].config.Label, g.name(g.followOf(top)))
+		end := "follow-up"
+		if c.called {
+			for _, top := range tops[i] {
+				b.printf("  follow-up from %q: %s\n", g.chains[top].config.Label, g.name(g.next[top].at))
+			}
+		} else {
+			end = g.name(g.next[i].at)
 		}
 		for j := range c.steps {
-			g.dumpStep(b, &g.nodes[c.first+j])
+			g.dumpStep(b, &g.nodes[c.first+j], end)
 		}
 	}
 	return b.Flush()
@@ -39,41 +44,35 @@ func (w *textWriter) printf(format string, args ...any) {
 	_, _ = fmt.Fprintf(w, format, args...) // Flush tells the error
 }
 
-func (g *Graph) dumpStep(b *textWriter, n *node) {
+func (g *Graph) dumpStep(b *textWriter, n *node, end string) {
 	args := []byte("{}")
 	if n.step.Args != nil {
 		args = n.step.Args.AppendJSON(nil)
 	}
+	to := func(l link) string {
+		if l == followUp {
+			return end
+		}
+		return g.name(l)
+	}
 	b.printf("  [%d] %s %s\n", n.origin.Step, n.step.Module, args)
-	b.printf("        then %s\n", g.name(n.then))
+	b.printf("        then %s\n", to(n.then))
 	if !n.step.IsAction {
-		b.printf("        else %s\n", g.name(n.els))
+		b.printf("        else %s\n", to(n.els))
 	}
 }
 
 func (g *Graph) name(l link) string {
-	switch l {
-	case stop:
+	if l < 0 {
 		return "stop"
-	case followUp:
-		return "follow-up"
 	}
 	o := g.nodes[l].origin
 	return fmt.Sprintf("%q[%d]", o.Chain, o.Step)
 }
 
-// followOf returns what follows a top-level chain.
-func (g *Graph) followOf(top int) link {
-	c := &g.chains[top]
-	if len(c.steps) > 0 {
-		return g.nodes[c.first].follow
-	}
-	return stop
-}
-
-// callers returns, for each jump chain that uses its follow-up, the top-level chains that
-// it can be reached from.
-func (g *Graph) callers() [][]int {
+// topsOf returns, for each chain that has dangling ends and is called, the top-level chains that an
+// entry in it can belong to.
+func (g *Graph) topsOf() [][]int {
 	out := make([][]int, len(g.chains))
 	seen := make([]int, len(g.chains))
 	for top := range g.chains {
@@ -81,16 +80,18 @@ func (g *Graph) callers() [][]int {
 			continue
 		}
 		todo := []int{top}
+		seen[top] = top + 1
 		for len(todo) > 0 {
-			c := &g.chains[todo[len(todo)-1]]
+			i := todo[len(todo)-1]
+			c := &g.chains[i]
 			todo = todo[:len(todo)-1]
+			if c.called && c.dangles {
+				out[i] = append(out[i], top)
+			}
 			for _, t := range c.targets {
-				if to := &g.chains[t.chain]; to.jump && seen[t.chain] != top+1 {
+				if seen[t.chain] != top+1 {
 					seen[t.chain] = top + 1
 					todo = append(todo, t.chain)
-					if to.dangles {
-						out[t.chain] = append(out[t.chain], top)
-					}
 				}
 			}
 		}

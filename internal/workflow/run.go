@@ -22,18 +22,14 @@ func (e *StepError) Unwrap() error { return e.Err }
 // must not keep the entry; they never stop the caller. A step that panics has
 // failed, and the processing of the entry ends there.
 func (g *Graph) Run(e *entry.Entry, fail func(*StepError)) {
-	at := g.entry
+	at, top := g.entry.at, g.entry.chain
 	defer func() {
 		if r := recover(); r != nil && at >= 0 {
 			fail(&StepError{g.nodes[at].origin, fmt.Errorf("internal error: %v", r)})
 		}
 	}()
-	follow := stop
 	for at >= 0 {
 		n := &g.nodes[at]
-		if n.enters {
-			follow = n.follow
-		}
 		next := n.els
 		if n.filter != nil {
 			ok, err := n.filter.Match(e)
@@ -50,7 +46,8 @@ func (g *Graph) Run(e *entry.Entry, fail func(*StepError)) {
 			next = n.then
 		}
 		if next == followUp {
-			next = follow
+			f := g.next[top]
+			next, top = f.at, f.chain
 		}
 		at = next
 	}
