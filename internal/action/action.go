@@ -89,8 +89,8 @@ func Register(r *workflow.Registry, w *World) {
 	}
 }
 
-// maxSeconds bounds durations in the configuration: a hundred years.
-const maxSeconds = 100 * 366 * 86400
+// maxSeconds bounds durations in the configuration: two hundred years.
+const maxSeconds = 200 * 366 * 86400
 
 // seconds checks a duration argument and returns it in microseconds.
 func seconds(b *workflow.Build, arg string, n int64) int64 {
@@ -98,9 +98,17 @@ func seconds(b *workflow.Build, arg string, n int64) int64 {
 	case n < 0:
 		b.Fault(arg, "", "%q is %d; it must not be negative", arg, n)
 	case n > maxSeconds:
-		b.Fault(arg, "leave it out: then it is for ever", "%q is %d seconds, which is more than a hundred years", arg, n)
+		b.Fault(arg, "leave it out: then it is for ever", "%q is %d seconds, which is more than two hundred years", arg, n)
 	}
 	return n * 1_000_000
+}
+
+// field returns the slot of a mandatory field, and reports a fault if its name is empty.
+func field(b *workflow.Build, arg, name string) entry.Slot {
+	if name == "" {
+		b.Fault(arg, "", "%q is empty; it must name a field of the entry", arg)
+	}
+	return b.Slot(name)
 }
 
 // template compiles a message template.

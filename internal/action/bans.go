@@ -39,7 +39,7 @@ func newNFTBan(w *World, b *workflow.Build) workflow.Action {
 	}
 	w.addSets(b, state.BackendNFT, args.SetIPv4, args.SetIPv6)
 	return &banAddress{
-		w, b.Origin, state.BackendNFT, b.Slot(args.IP), args.IP, args.SetIPv4, args.SetIPv6,
+		w, b.Origin, state.BackendNFT, field(b, "IP", args.IP), args.IP, args.SetIPv4, args.SetIPv6,
 		time.Duration(seconds(b, "banSeconds", args.BanSeconds)) * time.Microsecond,
 	}
 }
@@ -61,7 +61,7 @@ func newIPSetBan(w *World, b *workflow.Build) workflow.Action {
 	}
 	w.addSets(b, state.BackendIPSet, args.SetIPv4, args.SetIPv6)
 	return &banAddress{
-		w, b.Origin, state.BackendIPSet, b.Slot(args.IP), args.IP, args.SetIPv4, args.SetIPv6,
+		w, b.Origin, state.BackendIPSet, field(b, "IP", args.IP), args.IP, args.SetIPv4, args.SetIPv6,
 		time.Duration(seconds(b, "banSeconds", args.BanSeconds)) * time.Microsecond,
 	}
 }

@@ -27,7 +27,7 @@ func newCounterRaise(w *World, b *workflow.Build) workflow.Action {
 		return nil
 	}
 	return &counterRaise{
-		w.Counters.Category(args.Counter), b.Slot(args.For), b.Slot(args.Save),
+		w.Counters.Category(args.Counter), field(b, "for", args.For), b.Slot(args.Save),
 		seconds(b, "keepSeconds", args.KeepSeconds), args.For,
 	}
 }
@@ -67,7 +67,7 @@ func newCounterReset(w *World, b *workflow.Build) workflow.Action {
 		return nil
 	}
 	return &counterReset{
-		w.Counters.Category(args.Counter), b.Slot(args.For), b.Slot(args.Save),
+		w.Counters.Category(args.Counter), field(b, "for", args.For), b.Slot(args.Save),
 		seconds(b, "graceSeconds", args.GraceSeconds), args.For,
 	}
 }

@@ -60,7 +60,7 @@ func newDNATCapture(w *World, b *workflow.Build) workflow.Action {
 		a.keep = defaultKeep * 1_000_000
 	}
 	a.parts = [6]operand{
-		iSaddr: {slot: b.Slot(args.Saddr)},
+		iSaddr: {slot: field(b, "saddr", args.Saddr)},
 		iSport: {slot: b.Slot(args.Sport)},
 		iAddr:  {b.Slot(args.Addr), constant(args.AddrValue)},
 		iPort:  {b.Slot(args.Port), constant(args.PortValue)},

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/ianaindex"
 
@@ -114,6 +117,9 @@ func decoder(name string) (func([]byte) string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if table, ok := enc.(*charmap.Charmap); ok {
+		return func(b []byte) string { return decodeBytes(table, b) }, nil
+	}
 	return func(b []byte) string {
 		out, err := enc.NewDecoder().Bytes(b)
 		if err != nil {
@@ -123,15 +129,54 @@ func decoder(name string) (func([]byte) string, error) {
 	}, nil
 }
 
+// decodeBytes reads text in a charset of one byte a character. Where the charset has nothing between 0x80 and 0x9f, these
+// are the control characters of that number, as in Python.
+func decodeBytes(table *charmap.Charmap, b []byte) string {
+	out := make([]rune, len(b))
+	for i, c := range b {
+		if out[i] = table.DecodeByte(c); out[i] == utf8.RuneError && c >= 0x80 && c < 0xa0 {
+			out[i] = rune(c)
+		}
+	}
+	return string(out)
+}
+
+// aliases are charset names of Python (docs.python.org/3/library/codecs.html#standard-encodings)
+// that neither IANA nor the web know, or that the web takes for something else.
+var aliases = map[string]string{
+	"latin": "iso-8859-1", "latin-1": "iso-8859-1", "l1": "iso-8859-1", "8859": "iso-8859-1", "cp819": "iso-8859-1",
+	"ascii": "iso-8859-1", "us-ascii": "iso-8859-1", "646": "iso-8859-1", // 8-bit text is not ASCII in any case
+	"latin2": "iso-8859-2", "latin-2": "iso-8859-2", "latin9": "iso-8859-15", "latin-9": "iso-8859-15", "latin10": "iso-8859-16",
+	"mac-roman": "macintosh", "macroman": "macintosh", "eucjp": "euc-jp", "u8": "utf-8", "utf": "utf-8", "utf8": "utf-8",
+}
+
+var (
+	isoName    = regexp.MustCompile(`^(?:iso-?)?8859-?(\d+)$`)
+	codePage   = regexp.MustCompile(`^(?:cp|windows-?)(125\d|874)$`)
+	ibmCharset = regexp.MustCompile(`^(?:cp|ibm)-?(\d{3,4})$`)
+)
+
 // charset finds a charset by its IANA name, or by one of the spellings that Python knows.
 func charset(name string) (encoding.Encoding, error) {
-	for _, spelling := range []string{name, strings.ReplaceAll(name, "_", "-"), strings.ReplaceAll(strings.ToLower(name), "iso8859", "iso-8859")} {
-		if enc, err := ianaindex.IANA.Encoding(spelling); err == nil && enc != nil {
-			return enc, nil
-		}
-		if enc, err := htmlindex.Get(spelling); err == nil {
-			return enc, nil
-		}
+	key := strings.ToLower(strings.NewReplacer("_", "-", " ", "-").Replace(strings.TrimSpace(name)))
+	switch {
+	case aliases[key] != "":
+		key = aliases[key]
+	case isoName.MatchString(key):
+		key = isoName.ReplaceAllString(key, "iso-8859-$1")
+	case codePage.MatchString(key):
+		key = codePage.ReplaceAllString(key, "windows-$1")
+	case ibmCharset.MatchString(key):
+		key = ibmCharset.ReplaceAllString(key, "ibm$1")
+	}
+	if key == "iso-8859-1" {
+		return charmap.ISO8859_1, nil
+	}
+	if enc, err := ianaindex.IANA.Encoding(key); err == nil && enc != nil {
+		return enc, nil
+	}
+	if enc, err := htmlindex.Get(key); err == nil {
+		return enc, nil
 	}
 	return nil, fmt.Errorf("%q is not a known charset", name)
 }

@@ -320,14 +320,14 @@ func readStep(n *Node, name string, diags *Diagnostics) Step {
 	d := decoder{prefix: name + ": ", what: "the step", owner: n.Pos, diags: diags, strict: true}
 	d.object(n, reflect.ValueOf(&raw).Elem())
 	after, _ := diags.Count()
-	if before != after {
+	if neither := raw.Filter == "" && raw.Action == ""; before != after || neither {
+		if neither && (n.Kind == Object || n.Kind == Null) && !triesToBeStep(n) {
+			diags.Errorf(Pos{n.Pos.File, n.Pos.Start, n.Pos.Start + 1}, `a step has "filter": "filter_…" or "action": "action_…"`,
+				"%s is neither a filter nor an action", name)
+		}
 		return step
 	}
-	open := Pos{n.Pos.File, n.Pos.Start, n.Pos.Start + 1}
 	switch {
-	case raw.Filter == "" && raw.Action == "":
-		diags.Errorf(open, `a step has "filter": "filter_…" or "action": "action_…"`, "%s is neither a filter nor an action", name)
-		return step
 	case raw.Filter != "" && raw.Action != "":
 		diags.Errorf(n.Get("action").Pos, "make it two steps", "%s is both a filter and an action", name)
 		return step
@@ -350,6 +350,14 @@ func readStep(n *Node, name string, diags *Diagnostics) Step {
 		step.Else = nil
 	}
 	return step
+}
+
+// triesToBeStep reports whether an object has a key that is meant to be "filter" or "action": what is
+// wrong with it was reported already.
+func triesToBeStep(n *Node) bool {
+	return slices.ContainsFunc(n.Members, func(m Member) bool {
+		return nearest(m.Name, []string{"filter", "action"}) != "" && !(m.Value.Kind == String && m.Value.Text == "")
+	})
 }
 
 func link(n *Node) *Link {

@@ -138,14 +138,26 @@ const (
 )
 
 func writeExcerpt(b *bytes.Buffer, p Pos, line int) {
-	text := []rune(strings.ToValidUTF8(string(p.File.lineText(line)), "\uFFFD"))
-	col := min(p.Column()-1, len(text))
-	from, to := max(0, col-excerptBefore), min(len(text), col+excerptAfter)
-	width := utf8.RuneCount(p.File.Data[p.Start:p.End])
-	width = max(1, min(width, to-col))
+	text := p.File.lineText(line)
+	at := min(p.Start-p.File.lines[line-1], len(text))
+	// A line can be the whole file: no more of it is looked at than is shown.
+	before := lastRunes(text[max(0, at-utf8.UTFMax*excerptBefore):at], excerptBefore)
+	after := firstRunes(text[at:min(len(text), at+utf8.UTFMax*excerptAfter)], excerptAfter)
+	width := utf8.RuneCount(p.File.Data[p.Start:min(p.End, p.Start+utf8.UTFMax*excerptAfter)])
+	width = max(1, min(width, len(after)))
 	gutter := fmt.Sprintf("%5d | ", line)
-	fmt.Fprintf(b, "%s%s\n", gutter, oneCell(text[from:to]))
-	fmt.Fprintf(b, "%s| %s%s\n", strings.Repeat(" ", len(gutter)-2), strings.Repeat(" ", col-from), strings.Repeat("^", width))
+	fmt.Fprintf(b, "%s%s%s\n", gutter, oneCell(before), oneCell(after))
+	fmt.Fprintf(b, "%s| %s%s\n", strings.Repeat(" ", len(gutter)-2), strings.Repeat(" ", len(before)), strings.Repeat("^", width))
+}
+
+func firstRunes(b []byte, n int) []rune {
+	r := []rune(string(b))
+	return r[:min(n, len(r))]
+}
+
+func lastRunes(b []byte, n int) []rune {
+	r := []rune(string(b))
+	return r[max(0, len(r)-n):]
 }
 
 // oneCell makes every character one cell wide, so that the caret stands below its place.
