@@ -8,7 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -38,7 +41,7 @@ type keeping interface {
 
 // Bans lists what is banned.
 func Bans(ctx context.Context, o BansOptions) error {
-	return o.with(ctx, func(k keeping) error {
+	return o.with(ctx, reading, func(k keeping) error {
 		list, err := k.list(ctx)
 		if err != nil {
 			return err
@@ -56,7 +59,7 @@ func AddBan(ctx context.Context, o BansOptions, set, address string, length time
 	if err != nil {
 		return err
 	}
-	return o.with(ctx, func(k keeping) error {
+	return o.with(ctx, changing, func(k keeping) error {
 		b, err := k.add(ctx, b, length)
 		if err != nil {
 			return err
@@ -71,7 +74,7 @@ func RemoveBan(ctx context.Context, o BansOptions, address, set string) error {
 	if err != nil {
 		return err
 	}
-	return o.with(ctx, func(k keeping) error {
+	return o.with(ctx, changing, func(k keeping) error {
 		gone, err := k.remove(ctx, a, set)
 		if err != nil {
 			return err
@@ -87,8 +90,14 @@ func RemoveBan(ctx context.Context, o BansOptions, address, set string) error {
 	})
 }
 
+// What a command does with the bans.
+const (
+	reading  = false
+	changing = true
+)
+
 // with calls f with the running daemon, or with the state itself if none is running.
-func (o *BansOptions) with(ctx context.Context, f func(keeping) error) error {
+func (o *BansOptions) with(ctx context.Context, change bool, f func(keeping) error) error {
 	var diags config.Diagnostics
 	p, err := read(o.Source, &diags)
 	if err != nil && !errors.Is(err, config.ErrNoFile) {
@@ -108,15 +117,27 @@ func (o *BansOptions) with(ctx context.Context, f func(keeping) error) error {
 	if diags.HasErrors() {
 		return errors.Join(ErrConfig, diags.WriteText(o.Stderr, o.Colour))
 	}
-	unlock, err := state.Lock(settings.Storage)
-	if err != nil {
-		return fmt.Errorf("%w, but it does not answer on %s", err, socketPath(&settings))
+	if _, err := os.Stat(filepath.Join(settings.Storage, state.FileName)); errors.Is(err, fs.ErrNotExist) && !change {
+		return o.print(nil)
 	}
-	db, _, err := state.Open(settings.Storage, stateLimits(&settings), time.Now())
-	if err != nil {
-		return errors.Join(err, unlock())
+	if change {
+		unlock, err := state.Lock(settings.Storage)
+		if errors.Is(err, state.ErrLocked) {
+			return fmt.Errorf("%w, but it does not answer on %s", err, socketPath(&settings))
+		}
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unlock() }() // the lock ends with the process in any case
 	}
-	return errors.Join(f(&direct{db, &settings}), db.Close(), unlock())
+	db, err := state.OpenSound(settings.Storage, stateLimits(&settings))
+	if errors.Is(err, state.ErrDamaged) {
+		return fmt.Errorf("%w; pyruse run sets it aside and begins a new one", err)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(&direct{db, &settings}), db.Close())
 }
 
 type viaDaemon struct{ client *control.Client }

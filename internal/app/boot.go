@@ -12,6 +12,7 @@ import (
 	"github.com/pyruse/pyruse/internal/action"
 	"github.com/pyruse/pyruse/internal/ban"
 	"github.com/pyruse/pyruse/internal/config"
+	"github.com/pyruse/pyruse/internal/journal"
 	"github.com/pyruse/pyruse/internal/state"
 )
 
@@ -41,7 +42,11 @@ func Boot(ctx context.Context, o BootOptions) error {
 		return errors.Join(fault, err)
 	}
 	if aside != "" {
-		_, err = fmt.Fprintf(o.Stderr, "pyruse: the database was damaged; it is kept as %s\n", aside)
+		err = fmt.Errorf("the database was damaged, so no ban could be restored; it is kept as %s", aside)
+		sayTo(journal.NewLogger(journal.LoggerOptions{}), o.Stderr, journal.Record{
+			Priority: 1, Message: err.Error(), MessageID: journal.MsgStateSetAside,
+			Fields: []journal.Field{{Name: journal.FieldFile, Value: aside}},
+		})
 	}
 	return errors.Join(fault, err, restore(ctx, o, settings, db, backends), db.Close())
 }
@@ -105,6 +110,9 @@ func restore(ctx context.Context, o BootOptions, c *config.Settings, db *state.D
 		err = fmt.Errorf("restore the bans: %w", err)
 	}
 	_, forget := db.Commit(&state.Batch{ForgetBefore: now})
+	if errors.Is(forget, state.ErrFull) { // the daemon forgets them later
+		_, forget = fmt.Fprintf(o.Stderr, "pyruse: bans that have ended are not forgotten yet: %v\n", forget)
+	}
 	_, say := fmt.Fprintf(o.Stdout, "%d bans restored (%s)\n", r.Restored, strings.Join(backends, ", "))
 	return errors.Join(err, forget, say)
 }

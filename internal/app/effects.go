@@ -82,7 +82,15 @@ func (f *effects) put(b state.Ban) {
 }
 
 func banFields(b state.Ban) []journal.Field {
-	return []journal.Field{{Name: journal.FieldIP, Value: b.Addr.String()}, {Name: journal.FieldSet, Value: b.Set}}
+	fields := []journal.Field{
+		{Name: journal.FieldIP, Value: b.Addr.String()},
+		{Name: journal.FieldSet, Value: b.Set},
+		{Name: journal.FieldBackend, Value: b.Backend},
+	}
+	if !b.Until.IsZero() && !b.Since.IsZero() {
+		fields = append(fields, journal.Field{Name: journal.FieldSeconds, Value: strconv.FormatInt(int64(b.Until.Sub(b.Since)/time.Second), 10)})
+	}
+	return fields
 }
 
 func (f *effects) Refuse(c action.Cause, b state.Ban, reason string) error {
@@ -122,7 +130,8 @@ func (f *effects) Log(c action.Cause, priority int, message string) error {
 	if f.depth >= maxDepth {
 		return fmt.Errorf("log lines lead to log lines, %d times by now: this one is left out", f.depth)
 	}
-	f.log(c, journal.MsgLogAction, priority, message, journal.Field{Name: journal.FieldDepth, Value: strconv.Itoa(f.depth + 1)})
+	// What a log says must not steer the terminal of whoever reads the journal.
+	f.log(c, journal.MsgLogAction, priority, mail.Visible(message, "\n\t"), journal.Field{Name: journal.FieldDepth, Value: strconv.Itoa(f.depth + 1)})
 	return nil
 }
 

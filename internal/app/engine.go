@@ -35,8 +35,6 @@ const (
 	freeAfter = 10_000
 	// forgetEvery is the time between two removals of ended bans from the database.
 	forgetEvery = 10 * time.Minute
-	// seenKept bounds the event ids in memory, as the database bounds its own.
-	seenKept = 10_000
 )
 
 // entries is what the engine reads: a journal that can be resumed.
@@ -200,7 +198,7 @@ func (g *engine) repeated() bool {
 func (g *engine) see(event string) {
 	g.seen[event] = true
 	g.seenOrder = append(g.seenOrder, event)
-	if len(g.seenOrder) > seenKept {
+	if len(g.seenOrder) > state.SeenKept {
 		delete(g.seen, g.seenOrder[0])
 		g.seenOrder = g.seenOrder[1:]
 	}
@@ -225,7 +223,7 @@ func (g *engine) finish(now time.Time) {
 	g.deliver()
 	if !g.forgetAt.After(now) {
 		g.forgetAt = now.Add(forgetEvery)
-		g.effects.batch.ForgetBefore = now
+		g.effects.batch.ForgetBefore = now.Add(-forgetEvery) // by now, they have left the firewall, too
 		if g.uncommitted.IsZero() {
 			g.uncommitted = now
 		}

@@ -519,6 +519,39 @@ func TestKilledOnAFullDisk(t *testing.T) {
 	}
 }
 
+// TestFullDiskAtStart boots and starts on a disk that has become full while nothing was running.
+func TestFullDiskAtStart(t *testing.T) {
+	s := newStation(t, actions(killRules))
+	s.mountSmall()
+	d := s.start()
+	for range 3 {
+		log(t, "plan", "hit 1 from 203.0.113.20")
+	}
+	awaitBan(t, "inet pyruse again4", "203.0.113.20")
+	d.stop()
+	filler := filepath.Join(s.storage, "filler")
+	fill(t, filler)
+	nft(t, "flush", "ruleset")
+	s.must("boot")
+	awaitBan(t, "inet pyruse again4", "203.0.113.20")
+	log(t, "plan", "hit 1 from 203.0.113.21")
+	d = s.start()
+	d.awaitSaid(journal.MsgCommitFailed, "cannot be committed")
+	for range 2 {
+		log(t, "plan", "hit 1 from 203.0.113.21")
+	}
+	awaitBan(t, "inet pyruse again4", "203.0.113.21")
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	d.awaitSaid(journal.MsgCommitRecovered, "committed again")
+	noErrors(d)
+	d.stop()
+	if got, want := count(t, s.book(), "hits"), map[string]int64{"203.0.113.20": 3, "203.0.113.21": 3}; !maps.Equal(got, want) {
+		t.Errorf("the counters differ from the plan: %v", difference(got, want))
+	}
+}
+
 // TestDamagedDatabaseIsSetAside damages the file while the daemon is stopped, and while it runs.
 func TestDamagedDatabaseIsSetAside(t *testing.T) {
 	s := newStation(t, actions(dropRules(ban4, ban6, 3600)))

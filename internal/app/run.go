@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -189,7 +190,8 @@ func (s *service) position() error {
 			return err
 		}
 		s.engine.uncommitted = time.Now()
-		return s.engine.commit(time.Now()) // from here on, nothing is missed
+		_ = s.engine.commit(time.Now()) // from here on, nothing is missed; a failure was logged, and it is tried again
+		return nil
 	}
 	found, err := s.reader.SeekCursor(cursor)
 	if err != nil {
@@ -303,8 +305,11 @@ func (s *service) scheduler() *report.Scheduler {
 		Book:    s.db,
 		Message: mail.Message{From: c.Email.From, To: c.Email.To, Subject: c.Email.Subject},
 		Host:    hostName(),
-		Queued:  s.mailer.Wake,
-		Broken:  func(err error) { s.say(journal.MsgMailFailed, 3, err.Error()) },
+		Queued: func() {
+			s.say(journal.MsgReportSent, 6, "the report of the day is made, and on its way to "+strings.Join(c.Email.To, ", "))
+			s.mailer.Wake()
+		},
+		Broken: func(err error) { s.say(journal.MsgMailFailed, 3, err.Error()) },
 	}
 }
 

@@ -105,7 +105,14 @@ func takeOver(db *state.DB, storage string, say func(text, file string)) error {
 		}
 		var b state.Batch
 		text, fault := f.read(path, &b)
+		if errors.Is(fault, fs.ErrPermission) {
+			return fmt.Errorf("take over a state file of Pyruse 2: %w", fault)
+		}
 		done, err := db.TakeOver(f.name, &b)
+		if errors.Is(err, state.ErrFull) {
+			say(fmt.Sprintf("%s is not taken over now, but at the next start: %v", path, err), path)
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@ func (s *stepErrors) add(f *effects, e *entry.Entry, err *workflow.StepError, ow
 	default:
 		x.since = now
 	}
-	f.log(action.Cause{Origin: err.Origin, Entry: e}, journal.MsgStepError, 4, err.Error())
+	f.log(action.Cause{Origin: err.Origin, Entry: e}, journal.MsgStepError, 3, err.Error())
 }
 
 // sumUp returns lines for the steps whose window has ended, and when it is to be called again; zero: not before the
@@ -66,7 +66,7 @@ func (s *stepErrors) sumUp(now time.Time) (lines []journal.Record, next time.Tim
 			continue
 		}
 		lines = append(lines, journal.Record{
-			Priority: 4, MessageID: journal.MsgStepErrorsSummed,
+			Priority: 3, MessageID: journal.MsgStepErrorsSummed,
 			Message: fmt.Sprintf("%s: %d more errors since %s, the last: %s", origin, x.more, x.since.Local().Format(time.TimeOnly), x.last),
 			Fields: []journal.Field{
 				{Name: journal.FieldChain, Value: origin.Chain},

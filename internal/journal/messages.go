@@ -10,8 +10,6 @@ const (
 	FieldSeconds = "PYRUSE_SECONDS" // how long a ban lasts; absent: for ever
 	FieldCursor  = "PYRUSE_CURSOR"  // the cursor of the entry that was the cause
 	FieldEvent   = "PYRUSE_EVENT"   // the event's ID; a line that is sent again after a crash has the same
-	FieldError   = "PYRUSE_ERROR"   // what went wrong
-	FieldCount   = "PYRUSE_COUNT"   // how many times, or how many
 	FieldFile    = "PYRUSE_FILE"    // the file that the message is about
 	FieldDepth   = "PYRUSE_DEPTH"   // how many lines of action_log led to this one, with it
 	FieldVersion = "PYRUSE_VERSION" // the version of Pyruse; in every line
@@ -23,13 +21,11 @@ const (
 	MsgStarted = "b7fad010fb92441090371bbf98fe56f6"
 	// MsgStopping: the daemon was told to stop; it finishes and commits its batch.
 	MsgStopping = "c0bedb812a4b41eca9b2f5b015913e11"
-	// MsgConfigTaken: a configuration was loaded and is in force.
-	MsgConfigTaken = "7c01c8dbcf564a26b335a5a92f29e1fa"
-	// MsgBanApplied: an address was put into a set, or its ban was begun anew.
+	// MsgBanApplied: an address is to be in a set from now on, or its ban begins anew.
 	MsgBanApplied = "b393eb5b54b6497f9f56bd6f881476ca"
 	// MsgBanRemoved: somebody took a ban back (pyruse bans remove).
 	MsgBanRemoved = "06c278c6c81240deb12bcd121b2ee9b8"
-	// MsgBanExpired: a ban's time was over and the daemon took it out of a set that has no timeouts of its own.
+	// MsgBanExpired: a ban's time is over.
 	MsgBanExpired = "101563a967f64c5ab9c8074b07622b54"
 	// MsgBanRefused: an address was not banned because it must never be.
 	MsgBanRefused = "a393095d000d43e3ab828380b2f1f286"
@@ -55,10 +51,8 @@ const (
 	MsgJournalUnreadable = "841222089f484e0eaee2eb5f57caaf53"
 	// MsgMailFailed: a mail could not be handed over; it stays in the outbox.
 	MsgMailFailed = "65408ba1e54947ed9c350488229fc050"
-	// MsgReportSent: the day's report was handed over.
+	// MsgReportSent: the day's report is made, and on its way.
 	MsgReportSent = "34ae5c5ca7ce4fa5a9b9fc4efda87361"
-	// MsgLogLoopCut: an entry that Pyruse itself had logged caused another log line, which was left out.
-	MsgLogLoopCut = "0cbb8649ed2a4aef8c98641d7d35e496"
 	// MsgDropped: report lines or mails were left out because too many wait.
 	MsgDropped = "7b56147739c64804a993be6e65570f94"
 	// MsgControlFailed: the control socket does not work any more.
@@ -79,10 +73,9 @@ type MessageInfo struct {
 var Messages = []MessageInfo{
 	{MsgStarted, "MsgStarted", 6, "The daemon is ready and begins to handle entries."},
 	{MsgStopping, "MsgStopping", 6, "The daemon was told to stop; it finishes and commits its batch."},
-	{MsgConfigTaken, "MsgConfigTaken", 6, "A configuration was loaded and is in force."},
-	{MsgBanApplied, "MsgBanApplied", 5, "An address was put into a set, or its ban was begun anew."},
+	{MsgBanApplied, "MsgBanApplied", 5, "An address is to be in a set from now on, or its ban begins anew."},
 	{MsgBanRemoved, "MsgBanRemoved", 5, "Somebody took a ban back."},
-	{MsgBanExpired, "MsgBanExpired", 6, "A ban's time was over, and it was taken out of a set that has no timeouts of its own."},
+	{MsgBanExpired, "MsgBanExpired", 6, "A ban's time is over."},
 	{MsgBanRefused, "MsgBanRefused", 4, "An address was not banned because it must never be."},
 	{MsgSetFailed, "MsgSetFailed", 3, "A set is missing or does not take the address; the ban is remembered, and tried again."},
 	{MsgBansRestored, "MsgBansRestored", 5, "Bans that had vanished from the kernel were put back."},
@@ -95,8 +88,7 @@ var Messages = []MessageInfo{
 	{MsgJournalGap, "MsgJournalGap", 4, "The entry to go on behind is gone from the journal; entries may have been missed."},
 	{MsgJournalUnreadable, "MsgJournalUnreadable", 3, "The journal, or a part of it, cannot be read."},
 	{MsgMailFailed, "MsgMailFailed", 3, "A mail could not be handed over; it stays in the outbox."},
-	{MsgReportSent, "MsgReportSent", 6, "The day's report was handed over."},
-	{MsgLogLoopCut, "MsgLogLoopCut", 4, "An entry that Pyruse had logged caused another log line, which was left out."},
+	{MsgReportSent, "MsgReportSent", 6, "The day's report is made, and on its way."},
 	{MsgDropped, "MsgDropped", 3, "Report lines or mails were left out because too many wait."},
 	{MsgControlFailed, "MsgControlFailed", 3, "The control socket does not work any more."},
 	{MsgLogAction, "MsgLogAction", 6, "The message of an action_log, with the priority that its step gives."},

@@ -66,9 +66,9 @@ type Result struct {
 	DroppedMail  int
 }
 
-// seenKept is how many event ids of own log lines are remembered. A line can only be
-// repeated shortly after it was first written, by a restart in between.
-const seenKept = 10_000
+// SeenKept is how many event ids of own log lines are remembered. A line can only be
+// repeated by a restart, and at most as many as were written since the last commit before it.
+const SeenKept = 50_000
 
 const (
 	putMeta       = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2"
@@ -210,7 +210,7 @@ func (t *Tx) putSeen(events []string) error {
 			return err
 		}
 	}
-	_, err := t.exec("DELETE FROM seen WHERE id <= (SELECT max(id) FROM seen) - ?", seenKept)
+	_, err := t.exec("DELETE FROM seen WHERE id <= (SELECT max(id) FROM seen) - ?", SeenKept)
 	return err
 }
 

@@ -39,17 +39,20 @@ type DB struct {
 	path   string
 	limits Limits
 
-	mu      sync.Mutex // serialises writers of this process
-	writer  *sql.DB    // one connection
-	reader  *sql.DB    // for long reads beside it; keeps no idle connection
-	stmts   map[string]*sql.Stmt
-	lines   int64 // rows of report
-	mails   int64 // rows of outbox
-	missing bool  // the file could not be opened again after it was set aside
+	mu     sync.Mutex // serialises writers of this process
+	writer *sql.DB    // one connection
+	reader *sql.DB    // for long reads beside it; keeps no idle connection
+	stmts  map[string]*sql.Stmt
+	lines  int64 // rows of report
+	mails  int64 // rows of outbox
+	down   error // why there is no writer; nil: there is one
+	opened fs.FileInfo
+	looked time.Time // when the path was last compared with the opened file
 }
 
 // Open opens the database in the storage folder, makes both if they are missing, and brings
-// the schema up to date. A damaged file is set aside first; its new name is returned.
+// the schema up to date. A damaged file is set aside first; its new name is returned. On a full
+// disk, what the database holds can be read, and changes fail with ErrFull until there is room.
 func Open(storage string, limits Limits, now time.Time) (db *DB, setAside string, err error) {
 	if err := os.MkdirAll(storage, 0o700); err != nil {
 		return nil, "", fmt.Errorf("make the storage folder: %w", err)
@@ -59,10 +62,39 @@ func Open(storage string, limits Limits, now time.Time) (db *DB, setAside string
 	if errors.Is(err, ErrDamaged) {
 		setAside, err = d.setAside(now)
 	}
+	if errors.Is(err, ErrFull) {
+		err = d.openFull(err)
+	}
 	if err != nil {
 		return nil, setAside, err
 	}
 	return d, setAside, nil
+}
+
+// openFull opens the file without the helper files that there is no room for. That is only right if all
+// is in the file itself, as after a clean stop: otherwise it returns the cause.
+func (d *DB) openFull(cause error) error {
+	if info, err := os.Stat(d.path + "-wal"); err == nil && info.Size() > 0 {
+		return cause
+	}
+	d.writer, d.reader, d.stmts, d.down = nil, nil, nil, cause
+	if info, err := os.Stat(d.path); err != nil || info.Size() == 0 {
+		return nil // a new database: there is nothing to read
+	}
+	reader, err := sql.Open("sqlite3", d.dsn("ro", "&immutable=1"))
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	var version int
+	if err := reader.QueryRow("PRAGMA user_version").Scan(&version); err != nil || version != len(migrations) {
+		return errors.Join(cause, err, reader.Close())
+	}
+	d.reader = reader
+	return nil
+}
+
+func (d *DB) dsn(mode, more string) string {
+	return "file:" + (&url.URL{Path: d.path}).EscapedPath() + "?mode=" + mode + more + fmt.Sprintf("&_cache_size=-%d", cacheKiB)
 }
 
 // cacheKiB is SQLite's page cache for one connection.
@@ -73,19 +105,16 @@ func (d *DB) open() error {
 	if err != nil {
 		return fmt.Errorf("open the database: %w", classify(err))
 	}
-	if err := f.Close(); err != nil {
+	d.opened, err = f.Stat()
+	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
-	dsn := func(mode string) string {
-		return "file:" + (&url.URL{Path: d.path}).EscapedPath() + "?mode=" + mode +
-			"&_txlock=immediate&_busy_timeout=5000&_journal_mode=WAL&_synchronous=NORMAL" +
-			fmt.Sprintf("&_cache_size=-%d", cacheKiB)
-	}
-	if d.writer, err = sql.Open("sqlite3", dsn("rw")); err != nil {
+	const options = "&_txlock=immediate&_busy_timeout=5000&_journal_mode=WAL&_synchronous=NORMAL"
+	if d.writer, err = sql.Open("sqlite3", d.dsn("rw", options)); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	d.writer.SetMaxOpenConns(1)
-	if d.reader, err = sql.Open("sqlite3", dsn("ro")); err != nil {
+	if d.reader, err = sql.Open("sqlite3", d.dsn("ro", options)); err != nil {
 		return fmt.Errorf("open the database: %w", errors.Join(err, d.writer.Close()))
 	}
 	d.reader.SetMaxIdleConns(0)
@@ -129,7 +158,13 @@ func (d *DB) closeAll() error {
 		errs = append(errs, s.Close())
 	}
 	d.stmts = nil
-	return errors.Join(append(errs, d.reader.Close(), d.writer.Close())...)
+	for _, db := range []*sql.DB{d.reader, d.writer} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	d.reader, d.writer = nil, nil
+	return errors.Join(errs...)
 }
 
 // SetAside renames the damaged database and begins an empty one. It returns the
@@ -137,15 +172,18 @@ func (d *DB) closeAll() error {
 func (d *DB) SetAside(now time.Time) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.missing {
-		_ = d.closeAll() // a damaged database may not close well; it is given up anyway
-	}
+	_ = d.closeAll() // a damaged database may not close well; it is given up anyway
 	name, err := d.setAside(now)
-	d.missing = err != nil
+	if d.down = nil; err != nil {
+		d.down = ErrDamaged
+	}
 	return name, err
 }
 
 func (d *DB) setAside(now time.Time) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
+		return "", fmt.Errorf("make the storage folder: %w", err)
+	}
 	name := d.path + ".damaged-" + now.UTC().Format("20060102T150405.000000Z")
 	if err := os.Rename(d.path, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("set the damaged database aside: %w", err)
@@ -173,6 +211,9 @@ func classify(err error) error {
 		case sqlite3.ErrFull:
 			return errors.Join(ErrFull, err)
 		}
+		if e.SystemErrno == syscall.ENOSPC || e.SystemErrno == syscall.EDQUOT {
+			return errors.Join(ErrFull, err)
+		}
 	}
 	return err
 }
@@ -181,8 +222,8 @@ func classify(err error) error {
 func (d *DB) update(what string, f func(tx *Tx) error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.missing {
-		return fmt.Errorf("%s: %w", what, ErrDamaged)
+	if err := errors.Join(d.revive(), d.stillThere()); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	tx, err := d.writer.Begin()
 	if err != nil {
@@ -198,6 +239,39 @@ func (d *DB) update(what string, f func(tx *Tx) error) error {
 		return fmt.Errorf("%s: %w", what, classify(err))
 	}
 	d.lines, d.mails = t.lines, t.mails
+	return nil
+}
+
+// revive opens the database again if it could not be opened for want of room.
+func (d *DB) revive() error {
+	if d.down == nil || !errors.Is(d.down, ErrFull) {
+		return d.down
+	}
+	if err := d.closeAll(); err != nil {
+		return err
+	}
+	err := d.open()
+	if err == nil {
+		d.down = nil
+		return nil
+	}
+	if full := d.openFull(err); full != nil {
+		d.down = full
+	}
+	return err
+}
+
+// stillThere notices, within a second, that somebody removed or replaced the file: what is written
+// then would be gone with the process.
+func (d *DB) stillThere() error {
+	now := time.Now()
+	if now.Sub(d.looked) < time.Second {
+		return nil
+	}
+	d.looked = now
+	if info, err := os.Stat(d.path); err != nil || !os.SameFile(info, d.opened) {
+		return fmt.Errorf("%w: the file %s was removed or replaced", ErrDamaged, d.path)
+	}
 	return nil
 }
 
@@ -223,6 +297,25 @@ func (t *Tx) exec(query string, args ...any) (int64, error) {
 	return res.RowsAffected()
 }
 
+// OpenSound is Open for those who must not change a damaged database: they get ErrDamaged.
+func OpenSound(storage string, limits Limits) (*DB, error) {
+	d := &DB{path: filepath.Join(storage, FileName), limits: limits}
+	if _, err := os.Stat(storage); err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	err := d.open()
+	if errors.Is(err, ErrFull) {
+		err = d.openFull(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// lockPatience is how long Lock waits for another process, such as a command that ends soon.
+const lockPatience = 3 * time.Second
+
 // Lock takes the storage folder for this process until the returned function is called,
 // or returns ErrLocked.
 func Lock(storage string) (unlock func() error, err error) {
@@ -233,11 +326,21 @@ func Lock(storage string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock the storage folder: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = ErrLocked
-		}
+	if err := flock(f, time.Now().Add(lockPatience)); err != nil {
 		return nil, fmt.Errorf("lock the storage folder %s: %w", storage, errors.Join(err, f.Close()))
 	}
 	return f.Close, nil
+}
+
+func flock(f *os.File, until time.Time) error {
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		if !time.Now().Before(until) {
+			return ErrLocked
+		}
+		<-time.After(20 * time.Millisecond) // flock(2) cannot wait for a limited time
+	}
 }

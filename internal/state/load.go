@@ -15,14 +15,8 @@ func (d *DB) Cursor() (string, error) { return d.meta("cursor") }
 
 func (d *DB) meta(key string) (string, error) {
 	var value string
-	err := d.reader.QueryRow("SELECT value FROM meta WHERE key = ?", key).Scan(&value)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", key, classify(err))
-	}
-	return value, nil
+	err := d.query(key, func(rows *sql.Rows) error { return rows.Scan(&value) }, "SELECT value FROM meta WHERE key = ?", key)
+	return value, err
 }
 
 // query runs a read beside the writer and hands each row to scan.
@@ -30,6 +24,9 @@ func (d *DB) query(what string, scan func(*sql.Rows) error, query string, args .
 	d.mu.Lock()
 	reader := d.reader
 	d.mu.Unlock()
+	if reader == nil { // a full disk without a database: see openFull
+		return nil
+	}
 	rows, err := reader.QueryContext(context.Background(), query, args...)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", what, classify(err))

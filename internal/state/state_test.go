@@ -279,13 +279,13 @@ func TestLockExcludes(t *testing.T) {
 func TestSeenIsBounded(t *testing.T) {
 	db := open(t, t.TempDir(), roomy)
 	b := &Batch{}
-	for i := range seenKept + 500 {
+	for i := range SeenKept + 500 {
 		b.Seen = append(b.Seen, fmt.Sprint(i))
 	}
 	commit(t, db, b)
 	seen, err := db.Seen()
-	if err != nil || len(seen) != seenKept || seen[seenKept-1] != fmt.Sprint(seenKept+499) {
-		t.Errorf("%d ids kept, want the newest %d; %v", len(seen), seenKept, err)
+	if err != nil || len(seen) != SeenKept || seen[SeenKept-1] != fmt.Sprint(SeenKept+499) {
+		t.Errorf("%d ids kept, want the newest %d; %v", len(seen), SeenKept, err)
 	}
 }
 
