@@ -203,16 +203,16 @@ func classify(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return errors.Join(ErrFull, err)
+		return fmt.Errorf("%w: %w", ErrFull, err)
 	case errors.As(err, &e):
 		switch e.Code {
 		case sqlite3.ErrCorrupt, sqlite3.ErrNotADB, sqlite3.ErrFormat:
-			return errors.Join(ErrDamaged, err)
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		case sqlite3.ErrFull:
-			return errors.Join(ErrFull, err)
+			return fmt.Errorf("%w: %w", ErrFull, err)
 		}
 		if e.SystemErrno == syscall.ENOSPC || e.SystemErrno == syscall.EDQUOT {
-			return errors.Join(ErrFull, err)
+			return fmt.Errorf("%w: %w", ErrFull, err)
 		}
 	}
 	return err
