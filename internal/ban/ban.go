@@ -33,6 +33,7 @@ var (
 type Element struct {
 	Addr    netip.Addr
 	Timeout time.Duration // until it is to be dropped; 0: for ever
+	Absent  bool          // it was just seen that the set lacks it: nothing needs to be replaced
 }
 
 // Rejection is an element that a set does not take, whereas it takes others.

@@ -52,8 +52,8 @@ func commandOf(t *testing.T, make func([]string) (Firewall, error), argv ...stri
 func TestCommandArguments(t *testing.T) {
 	path, calls := fake(t, "")
 	nft, ipset := commandOf(t, NewNFT, path, "-x"), commandOf(t, NewIPSet, path)
-	one := []Element{{addr("192.0.2.1"), 90*time.Second + time.Millisecond}}
-	two := append(one, Element{addr("192.0.2.2"), 0})
+	one := []Element{{Addr: addr("192.0.2.1"), Timeout: 90*time.Second + time.Millisecond}}
+	two := append(one, Element{Addr: addr("192.0.2.2")})
 	for _, c := range []struct {
 		what string
 		do   func() error
@@ -116,7 +116,7 @@ func TestCommandThatHangs(t *testing.T) {
 	nft := commandOf(t, NewNFT, path)
 	nft.limit = 50 * time.Millisecond
 	began := time.Now()
-	_, err := nft.Add(t.Context(), "ip t s", []Element{{addr("192.0.2.1"), 0}})
+	_, err := nft.Add(t.Context(), "ip t s", []Element{{Addr: addr("192.0.2.1")}})
 	if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 5*time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
@@ -127,7 +127,7 @@ func TestCommandThatHangs(t *testing.T) {
 
 func TestCommandThatDoesNotExist(t *testing.T) {
 	ipset := commandOf(t, NewIPSet, "/nonexistent/ipset", "-file", "x")
-	if _, err := ipset.Add(t.Context(), "s", []Element{{addr("192.0.2.1"), 0}}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := ipset.Add(t.Context(), "s", []Element{{Addr: addr("192.0.2.1")}}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 	if _, err := NewNFT([]string{""}); err == nil {
@@ -138,7 +138,7 @@ func TestCommandThatDoesNotExist(t *testing.T) {
 func TestCommandOutputIsBounded(t *testing.T) {
 	path, _ := fake(t, "head -c 10000000 /dev/zero | tr '\\0' 'x' >&2; exit 1")
 	nft := commandOf(t, NewNFT, path)
-	_, err := nft.Add(t.Context(), "ip t s", []Element{{addr("192.0.2.1"), 0}})
+	_, err := nft.Add(t.Context(), "ip t s", []Element{{Addr: addr("192.0.2.1")}})
 	if err == nil || len(err.Error()) > 2000 {
 		t.Errorf("%.300v", err)
 	}
@@ -181,6 +181,37 @@ func TestNFTCommand(t *testing.T) {
 	k.flush(t)
 	same(t, "timed", elements(t, "ip t timed"), []string{"192.0.2.1 <3600", "192.0.2.4 <3600", "198.51.100.0/24"})
 	same(t, "fixed", elements(t, "ip t fixed"), []string{"192.0.2.1"})
+}
+
+// TestRestoreByCommand runs the real nft and ipset.
+func TestRestoreByCommand(t *testing.T) {
+	emptyFirewall(t)
+	tool(t, "nft", "add table ip t ; add set ip t s { type ipv4_addr ; elements = { 192.0.2.3 } ; }")
+	tool(t, "ipset", "create", "full", "hash:ip", "hashsize", "64", "maxelem", "1")
+	walls := map[string]Firewall{
+		state.BackendNFT: commandOf(t, NewNFT, "env", "nft"), state.BackendIPSet: commandOf(t, NewIPSet, "env", "ipset"),
+	}
+	bans := []state.Ban{
+		nftBan("ip t s", "192.0.2.1", time.Hour), nftBan("ip t s", "192.0.2.2", 0), nftBan("ip t s", "192.0.2.3", time.Minute),
+		banIn(state.BackendIPSet, "made", "192.0.2.1", time.Hour), banIn(state.BackendIPSet, "made", "192.0.2.2", 0),
+	}
+	r, err := Restore(t.Context(), walls, bans, noon.Add(30*time.Minute))
+	if err != nil || r != (Result{Restored: 4, Expired: 1}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	same(t, "nft", elements(t, "ip t s"), []string{"192.0.2.1", "192.0.2.2"})
+	same(t, "ipset", members(t, "made"), []string{"192.0.2.1 <1800", "192.0.2.2"})
+
+	full := []state.Ban{banIn(state.BackendIPSet, "full", "192.0.2.1", 0), banIn(state.BackendIPSet, "full", "192.0.2.2", 0)}
+	r, err = Restore(t.Context(), walls, full, noon)
+	if r.Restored != 1 || err == nil || !strings.Contains(err.Error(), "set is full") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if err := Lift(t.Context(), walls, bans); err != nil {
+		t.Error(err)
+	}
+	same(t, "nft", elements(t, "ip t s"), []string{})
+	same(t, "ipset", members(t, "made"), nil)
 }
 
 func FuzzParseInspection(f *testing.F) {

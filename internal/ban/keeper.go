@@ -18,7 +18,7 @@ type Options struct {
 	Firewalls map[string]Firewall
 	// Now is the clock by which bans expire.
 	Now func() time.Time
-	// Events is told what happens. It is called from the worker, must not block for long, and must
+	// Events is told what happens. It is called from the worker and from the watchers, must not block for long, and must
 	// not call Flush. Nil: nobody wants to know.
 	Events func(Event)
 	// Queue bounds how many new bans of one set may wait for the worker; 0 is DefaultQueue.
@@ -54,7 +54,7 @@ type Event struct {
 }
 
 const (
-	batchSize = 4096 // bans in one call of a firewall
+	batchSize = 8192 // bans in one call of a firewall, and in one transaction
 
 	retryFirst = time.Second // after a failure, doubled each time
 	retryLast  = time.Minute
@@ -258,12 +258,14 @@ func (k *Keeper) poke() {
 // Run is the worker: it makes the firewalls hold what is desired until ctx ends. Then it hands over what still waits, for at most 5 seconds, and
 // closes the firewalls. What is in their sets stays. Run is called once.
 func (k *Keeper) Run(ctx context.Context) error {
-	var watchers sync.WaitGroup
+	var watchers, begun sync.WaitGroup
 	for backend, fw := range k.firewalls {
 		if w, ok := fw.(Watcher); ok {
-			watchers.Go(func() { k.watch(ctx, backend, w) })
+			begun.Add(1)
+			watchers.Go(func() { k.watch(ctx, backend, w, sync.OnceFunc(begun.Done)) })
 		}
 	}
+	begun.Wait() // so that the sets of Load need not be compared a second time when it begins
 	k.mu.Lock()
 	k.running = true
 	k.mu.Unlock()
@@ -303,23 +305,39 @@ func (k *Keeper) close() error {
 	return errors.Join(errs...)
 }
 
-// watch keeps a firewall watched. Whenever it begins to, anything may have changed before.
-func (k *Keeper) watch(ctx context.Context, backend string, w Watcher) {
+// watch keeps a firewall watched. Whenever it begins to, anything may have changed before. It calls begun as soon
+// as it watches, or cannot.
+func (k *Keeper) watch(ctx context.Context, backend string, w Watcher, begun func()) {
+	defer begun()
+	told := false
 	for delay := retryFirst; ctx.Err() == nil; delay = min(2*delay, retryLast) {
-		began := k.now()
-		err := w.Watch(ctx, func(c Change) { k.changed(backend, c) })
+		err := w.Watch(ctx, func(c Change) {
+			if c == (Change{}) {
+				told, delay = false, retryFirst
+			}
+			k.changed(backend, c)
+			begun()
+		})
+		begun()
 		if ctx.Err() != nil {
 			return
 		}
-		if k.now().Sub(began) > retryLast {
-			delay = retryFirst
+		if !told && k.uses(backend) {
+			told = true
+			k.events(Event{Kind: Unwatched, Backend: backend, Err: err})
 		}
-		k.events(Event{Kind: Unwatched, Backend: backend, Err: err})
 		select {
 		case <-ctx.Done():
 		case <-time.After(delay):
 		}
 	}
+}
+
+// uses reports whether there ever was a ban for the backend.
+func (k *Keeper) uses(backend string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.ContainsFunc(k.order, func(s *banSet) bool { return s.backend == backend })
 }
 
 // changed has the sets compared that somebody else's change may concern.

@@ -99,6 +99,7 @@ func (m *memory) Inspect(_ context.Context, set string) (SetInfo, error) {
 }
 
 func (m *memory) Watch(ctx context.Context, notify func(Change)) error {
+	notify(Change{})
 	for {
 		select {
 		case <-ctx.Done():
@@ -392,6 +393,25 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestLoadOfWhatIsOver looks at a set once, which need not exist, and removes what it may hold still.
+func TestLoadOfWhatIsOver(t *testing.T) {
+	over := nftBan("ip t s", "192.0.2.1", 0)
+	over.Until = time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC)
+	none := over
+	none.Set = "ip t none"
+	m := newMemory("ip t s")
+	m.untimed = true
+	m.sets["ip t s"][over.Addr] = 0
+	inMemory(t, m, []state.Ban{over}, func(k *Keeper, l *log) {
+		same(t, "held", m.held("ip t s"), nil)
+		same(t, "events", l.take(), []string{"expired ip t s 192.0.2.1"})
+	})
+	r, err := Restore(t.Context(), map[string]Firewall{state.BackendNFT: &nftNetlink{ready: map[NFTSet]bool{}}}, []state.Ban{none}, noon)
+	if err != nil || r != (Result{Expired: 1}) {
+		t.Errorf("a set that is missing, with nothing to put in: %+v, %v", r, err)
+	}
+}
+
 func TestRejectedBanIsToldOnce(t *testing.T) {
 	m := newMemory("ip t s")
 	inMemory(t, m, nil, func(k *Keeper, l *log) {
@@ -511,6 +531,52 @@ func TestLongIPSetBansAreRenewed(t *testing.T) {
 		}
 		if k.Len() != 1 || len(k.dues) != 0 {
 			t.Errorf("%d bans, %d dues", k.Len(), len(k.dues))
+		}
+	})
+}
+
+// blind is a firewall whose watching fails.
+type blind struct {
+	*memory
+	tries int
+}
+
+var errBlind = errors.New("out of sight")
+
+func (b *blind) Watch(_ context.Context, notify func(Change)) error {
+	b.tries++
+	if b.tries == 3 {
+		notify(Change{})
+	}
+	return errBlind
+}
+
+func TestWatchingThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &blind{memory: newMemory("ip t s")}
+		l := &log{}
+		k := NewKeeper(Options{Firewalls: map[string]Firewall{state.BackendNFT: b}, Now: time.Now, Events: l.add})
+		go func() { _ = k.Run(t.Context()) }()
+		synctest.Wait()
+		same(t, "events before the first ban", l.take(), nil)
+		k.Ban([]state.Ban{from("192.0.2.1", 0)})
+		time.Sleep(retryFirst)
+		synctest.Wait()
+		same(t, "events", l.take(), []string{"banned ip t s 192.0.2.1", "unwatched  invalid IP"})
+		if err := b.Remove(t.Context(), "ip t s", []netip.Addr{addr("192.0.2.1")}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * retryFirst)
+		synctest.Wait()
+		same(t, "events when it works for a moment", l.take(), []string{"unwatched  invalid IP"})
+		time.Sleep(settleTime)
+		synctest.Wait()
+		same(t, "events of the comparison", l.take(), []string{"restored ip t s 1"})
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		same(t, "events of an hour", l.take(), nil)
+		if b.tries > 70 {
+			t.Errorf("tried %d times in an hour", b.tries)
 		}
 	})
 }

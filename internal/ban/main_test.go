@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,9 +28,6 @@ func TestMain(m *testing.M) {
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), inNamespace+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if slices.Contains(os.Args, "-test.fuzzworker") { // the pipes to and from go test -fuzz
-		cmd.ExtraFiles = []*os.File{os.NewFile(3, "in"), os.NewFile(4, "out"), os.NewFile(5, "memory")}
-	}
 	cmd.SysProcAttr = namespaces()
 	runtime.LockOSThread() // the child dies with the thread that started it
 	err := cmd.Run()

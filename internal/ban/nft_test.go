@@ -417,7 +417,7 @@ func TestNFTNeighboursInIntervals(t *testing.T) {
 			a := addr(fmt.Sprintf("192.0.2.%d", i))
 			switch rnd.IntN(3) {
 			case 0:
-				elems = append(elems, Element{a, time.Hour})
+				elems = append(elems, Element{Addr: a, Timeout: time.Hour})
 				want[a.String()+" <3600"] = true
 			case 1:
 				gone = append(gone, a)
@@ -432,7 +432,7 @@ func TestNFTNeighboursInIntervals(t *testing.T) {
 		}
 		var held []Element
 		for i := range 16 {
-			held = append(held, Element{addr(fmt.Sprintf("192.0.2.%d", i)), time.Hour})
+			held = append(held, Element{Addr: addr(fmt.Sprintf("192.0.2.%d", i)), Timeout: time.Minute})
 		}
 		missing, _, err := fw.Missing(t.Context(), "ip t s", held)
 		if err != nil || len(missing) != 16-len(want) {
@@ -551,7 +551,7 @@ func TestNFTOwnTransactionsAreNotNoticed(t *testing.T) {
 	if c := <-changes; c != (Change{}) {
 		t.Errorf("began with %+v", c)
 	}
-	elems := []Element{{addr("192.0.2.1"), time.Hour}}
+	elems := []Element{{Addr: addr("192.0.2.1"), Timeout: time.Hour}}
 	for range 3 { // each time over a new connection
 		if _, err := fw.Add(t.Context(), "ip t s", elems); err != nil {
 			t.Error(err)
@@ -688,6 +688,22 @@ func FuzzParseNotice(f *testing.F) {
 		c, ok := parseNotice(netlink.Message{Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | kind&0xff)}, Data: data})
 		if ok && c.Table == "" {
 			t.Errorf("%d %q: %+v", kind, data, c)
+		}
+	})
+}
+
+func FuzzReadListing(f *testing.F) {
+	f.Add([]byte("\x44\x00\x00\x00\x0c\x0a\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x01\x06\x00\x01\x00t\x00\x00\x00\x06\x00\x02\x00s\x00\x00\x00\x20\x00\x03\x80\x1c\x00\x01\x80\x0c\x00\x01\x80\x08\x00\x01\x00\xc0\x00\x02\x01\x0c\x00\x05\x00\x00\x00\x00\x00\x00\x00\x00\x01"))
+	f.Add([]byte("\x14\x00\x00\x00\x03\x00\x12\x00\x00\x00\x00\x00\x00\x00\x00\x00\xfe\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		have, _, done, err := readListing(b, nil)
+		if err != nil && !done || len(have) > len(b) {
+			t.Errorf("%q: %v, %v, %v", b, have, done, err)
+		}
+		for _, e := range have {
+			if !e.addr.IsValid() || e.left < forEver {
+				t.Errorf("%q: %+v", b, e)
+			}
 		}
 	})
 }

@@ -122,7 +122,7 @@ var familyName = func() map[byte]string {
 // parseNotice reads a notice of nf_tables (linux/netfilter/nf_tables.h). It reports whether it is about something
 // that a ban can depend on.
 func parseNotice(m netlink.Message) (Change, bool) {
-	if m.Header.Type>>8 != unix.NFNL_SUBSYS_NFTABLES || len(m.Data) < 4 {
+	if m.Header.Type>>8 != unix.NFNL_SUBSYS_NFTABLES || len(m.Data) < nfgenmsgLen {
 		return Change{}, false
 	}
 	// In all of these messages the first attribute type is the table's name; the second is the
@@ -138,24 +138,20 @@ func parseNotice(m netlink.Message) (Change, bool) {
 	default:
 		return Change{}, false
 	}
-	ad, err := netlink.NewAttributeDecoder(m.Data[4:])
-	if err != nil {
-		return Change{}, false
-	}
 	var c Change
 	table := ""
-	for ad.Next() {
+	for typ, value := range attributes(m.Data[nfgenmsgLen:]) {
 		switch {
-		case ad.Type() == tableAttr:
-			table = ad.String()
-		case ad.Type() == setAttr && hasSet:
-			c.Set = ad.String()
-		case ad.Type() == unix.NFTA_SET_ELEM_LIST_ELEMENTS && hasElem:
-			c.Addr = noticeAddr(ad.Bytes())
+		case typ == tableAttr:
+			table = unix.ByteSliceToString(value)
+		case typ == setAttr && hasSet:
+			c.Set = unix.ByteSliceToString(value)
+		case typ == unix.NFTA_SET_ELEM_LIST_ELEMENTS && hasElem:
+			c.Addr = noticeAddr(value)
 		}
 	}
 	family := familyName[m.Data[0]]
-	if ad.Err() != nil || table == "" || family == "" {
+	if table == "" || family == "" {
 		return Change{}, false
 	}
 	c.Table = family + " " + table
@@ -165,27 +161,17 @@ func parseNotice(m netlink.Message) (Change, bool) {
 	return c, true
 }
 
-// noticeAddr returns the key of the one element in the list of a notice, the zero Addr if that is no address.
+// noticeAddr returns the key of the one element in the list of a notice, the zero Addr if it is not just one, or no address.
 func noticeAddr(list []byte) netip.Addr {
-	for _, want := range []uint16{unix.NFTA_LIST_ELEM, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE} {
-		ad, err := netlink.NewAttributeDecoder(list)
-		if err != nil {
-			return netip.Addr{}
-		}
-		list = nil
-		for ad.Next() {
-			if ad.Type() != want {
-				continue
-			}
-			if list != nil { // several elements
-				return netip.Addr{}
-			}
-			list = ad.Bytes()
-		}
-		if ad.Err() != nil {
-			return netip.Addr{}
-		}
+	var a netip.Addr
+	n := 0
+	for _, elem := range attributes(list) {
+		e, _ := readElement(elem)
+		a = e.addr
+		n++
 	}
-	a, _ := netip.AddrFromSlice(list)
+	if n != 1 {
+		return netip.Addr{}
+	}
 	return a
 }
