@@ -11,13 +11,13 @@ import (
 	"github.com/pyruse/pyruse/internal/state"
 )
 
-// manyBans returns n bans of a week, each of another address.
-func manyBans(set string, n int) []state.Ban {
+// manyBans returns n bans of a week in the set "ip t s", each of another address.
+func manyBans(n int) []state.Ban {
 	bans := make([]state.Ban, n)
 	now := time.Now()
 	for i := range bans {
 		bans[i] = state.Ban{
-			Backend: state.BackendNFT, Set: set, Addr: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}),
+			Backend: state.BackendNFT, Set: "ip t s", Addr: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}),
 			Since: now, Until: now.Add(7*24*time.Hour + time.Duration(i)*time.Millisecond), Chain: "ssh", Step: 3,
 		}
 	}
@@ -34,7 +34,7 @@ func benchKeeper(b *testing.B, flags string, running int) *Keeper {
 	}
 	w := &watching{fw, make(chan struct{}, 1)}
 	k := NewKeeper(Options{Firewalls: map[string]Firewall{state.BackendNFT: w}, Now: time.Now})
-	k.Load(manyBans("ip t s", running))
+	k.Load(manyBans(running))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- k.Run(ctx) }()
@@ -61,7 +61,7 @@ func BenchmarkOneMoreBan(b *testing.B) {
 	for _, running := range []int{0, 100_000} {
 		b.Run(fmt.Sprintf("running=%d", running), func(b *testing.B) {
 			k := benchKeeper(b, "flags timeout ;", running)
-			one := manyBans("ip t s", 1)
+			one := manyBans(1)
 			b.ReportAllocs()
 			i := uint32(0)
 			for b.Loop() {
@@ -82,7 +82,7 @@ func BenchmarkStorm(b *testing.B) {
 		b.Run(flags, func(b *testing.B) {
 			const storm = 10_000
 			k := benchKeeper(b, flags, 0)
-			bans := manyBans("ip t s", storm)
+			bans := manyBans(storm)
 			b.ReportAllocs()
 			for b.Loop() { // from the second round on, all are banned again
 				for i := 0; i < storm; i += 100 {
@@ -107,7 +107,7 @@ func BenchmarkRestore(b *testing.B) {
 			b.Run(fmt.Sprintf("%s empty=%v", flags, empty), func(b *testing.B) {
 				emptyFirewall(b)
 				tool(b, "nft", "add table ip t ; add set ip t s { type ipv4_addr ; "+flags+" }")
-				bans := manyBans("ip t s", 100_000)
+				bans := manyBans(100_000)
 				for b.Loop() {
 					if empty {
 						b.StopTimer()
@@ -131,7 +131,7 @@ func BenchmarkRestore(b *testing.B) {
 // BenchmarkMemory tells what a remembered ban takes, and how long a list of 100,000 of them takes.
 func BenchmarkMemory(b *testing.B) {
 	var before, after runtime.MemStats
-	bans := manyBans("ip t s", 100_000)
+	bans := manyBans(100_000)
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	k := NewKeeper(Options{Now: time.Now})

@@ -40,9 +40,9 @@ func fake(t *testing.T, body string) (path string, calls func() []string) {
 	}
 }
 
-func commandOf(t *testing.T, make func([]string) (Firewall, error), argv ...string) *command {
+func commandOf(t *testing.T, open func([]string) (Firewall, error), argv ...string) *command {
 	t.Helper()
-	fw, err := make(argv)
+	fw, err := open(argv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestCommandArguments(t *testing.T) {
 	path, calls := fake(t, "")
 	nft, ipset := commandOf(t, NewNFT, path, "-x"), commandOf(t, NewIPSet, path)
 	one := []Element{{Addr: addr("192.0.2.1"), Timeout: 90*time.Second + time.Millisecond}}
-	two := append(one, Element{Addr: addr("192.0.2.2")})
+	two := []Element{one[0], {Addr: addr("192.0.2.2")}}
 	for _, c := range []struct {
 		what string
 		do   func() error
@@ -204,7 +204,7 @@ func TestRestoreByCommand(t *testing.T) {
 
 	full := []state.Ban{banIn(state.BackendIPSet, "full", "192.0.2.1", 0), banIn(state.BackendIPSet, "full", "192.0.2.2", 0)}
 	r, err = Restore(t.Context(), walls, full, noon)
-	if r.Restored != 1 || err == nil || !strings.Contains(err.Error(), "set is full") {
+	if r.Restored != 1 || err == nil || !strings.Contains(err.Error(), "is full") {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if err := Lift(t.Context(), walls, bans); err != nil {

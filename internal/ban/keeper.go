@@ -388,7 +388,8 @@ func (k *Keeper) pass(ctx context.Context) time.Duration {
 	k.mu.Unlock()
 	k.tell(events)
 	for _, s := range sets {
-		for ctx.Err() == nil && k.step(ctx, s) {
+		for more := true; more && ctx.Err() == nil; {
+			more = k.step(ctx, s)
 		}
 	}
 	k.mu.Lock()

@@ -187,6 +187,12 @@ func inMemory(t *testing.T, m *memory, load []state.Ban, f func(k *Keeper, l *lo
 	})
 }
 
+// later lets the time of the bubble pass, and what is due then happen.
+func later(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
 // from returns a ban that begins now.
 func from(a string, length time.Duration) state.Ban {
 	now := time.Now()
@@ -206,8 +212,7 @@ func TestBanExpiresAndIsForgotten(t *testing.T) {
 			synctest.Wait()
 			same(t, "held", m.held("ip t s"), []string{"192.0.2.1 1h0m0s", "192.0.2.2 0s"})
 			same(t, "events", l.take(), []string{"banned ip t s 192.0.2.1", "banned ip t s 192.0.2.2"})
-			time.Sleep(time.Hour)
-			synctest.Wait()
+			later(time.Hour)
 			same(t, "events of an hour later", l.take(), []string{"expired ip t s 192.0.2.1"})
 			if want := map[bool]int{true: 1}[untimed]; m.removed != want {
 				t.Errorf("untimed %v: %d removed, want %d", untimed, m.removed, want)
@@ -223,16 +228,15 @@ func TestLaterBanReplaces(t *testing.T) {
 	m := newMemory("ip t s")
 	inMemory(t, m, nil, func(k *Keeper, l *log) {
 		k.Ban([]state.Ban{from("192.0.2.1", time.Hour)})
-		time.Sleep(50 * time.Minute)
+		later(50 * time.Minute)
 		k.Ban([]state.Ban{from("192.0.2.1", time.Hour)})
 		synctest.Wait()
 		same(t, "held", m.held("ip t s"), []string{"192.0.2.1 1h0m0s"})
-		time.Sleep(50 * time.Minute)
+		later(50 * time.Minute)
 		if k.Len() != 1 {
 			t.Error("the ban ended with the time of the first")
 		}
-		time.Sleep(10 * time.Minute)
-		synctest.Wait()
+		later(10 * time.Minute)
 		if k.Len() != 0 {
 			t.Error("the ban did not end")
 		}
@@ -294,13 +298,13 @@ func TestMissingSetIsRetriedAndTheOthersWork(t *testing.T) {
 		}
 		k.Unban(addr("192.0.2.2"), "")
 		began := time.Now()
-		time.Sleep(100 * time.Second)
+		later(100 * time.Second)
 		same(t, "events of retries", l.take(), nil)
 		m.mu.Lock()
 		m.sets["ip t s"] = map[netip.Addr]time.Duration{}
 		m.mu.Unlock()
 		for k.Problems() != nil {
-			time.Sleep(time.Second)
+			later(time.Second)
 		}
 		if wait := time.Since(began); wait > 160*time.Second {
 			t.Errorf("recovered after %v", wait)
@@ -316,15 +320,14 @@ func TestMissingSetIsRetriedAndTheOthersWork(t *testing.T) {
 
 func TestSetThatComesBackIsTriedAtOnce(t *testing.T) {
 	m := newMemory()
-	inMemory(t, m, nil, func(k *Keeper, l *log) {
+	inMemory(t, m, nil, func(k *Keeper, _ *log) {
 		k.Ban([]state.Ban{from("192.0.2.1", 0)})
-		time.Sleep(90 * time.Second)
+		later(90 * time.Second)
 		m.mu.Lock()
 		m.sets["ip t s"] = map[netip.Addr]time.Duration{}
 		m.mu.Unlock()
 		m.notify <- Change{Table: "ip t", Set: "s"}
-		time.Sleep(settleTime)
-		synctest.Wait()
+		later(settleTime)
 		same(t, "held", m.held("ip t s"), []string{"192.0.2.1 0s"})
 	})
 }
@@ -355,12 +358,10 @@ func TestChangesByOthers(t *testing.T) {
 			}
 			m.mu.Unlock()
 			m.notify <- c.change
-			time.Sleep(settleTime)
-			synctest.Wait()
+			later(settleTime)
 			same(t, fmt.Sprintf("%+v", c.change), l.take(), c.want)
 			k.changed(state.BackendNFT, Change{})
-			time.Sleep(settleTime)
-			synctest.Wait()
+			later(settleTime)
 			l.take()
 		}
 		k.changed(state.BackendIPSet, Change{})
@@ -402,7 +403,7 @@ func TestLoadOfWhatIsOver(t *testing.T) {
 	m := newMemory("ip t s")
 	m.untimed = true
 	m.sets["ip t s"][over.Addr] = 0
-	inMemory(t, m, []state.Ban{over}, func(k *Keeper, l *log) {
+	inMemory(t, m, []state.Ban{over}, func(_ *Keeper, l *log) {
 		same(t, "held", m.held("ip t s"), nil)
 		same(t, "events", l.take(), []string{"expired ip t s 192.0.2.1"})
 	})
@@ -419,8 +420,7 @@ func TestRejectedBanIsToldOnce(t *testing.T) {
 		synctest.Wait()
 		same(t, "events", l.take(), []string{"banned ip t s 192.0.2.1", "rejected ip t s 203.0.113.66"})
 		m.notify <- Change{}
-		time.Sleep(settleTime)
-		synctest.Wait()
+		later(settleTime)
 		same(t, "events of the comparison", l.take(), nil)
 		if k.Len() != 2 {
 			t.Errorf("%d bans", k.Len())
@@ -430,7 +430,7 @@ func TestRejectedBanIsToldOnce(t *testing.T) {
 
 func TestBanBlocksWhenTheQueueIsFull(t *testing.T) {
 	m := newMemory("ip t s")
-	inMemory(t, m, nil, func(k *Keeper, l *log) {
+	inMemory(t, m, nil, func(k *Keeper, _ *log) {
 		m.block = make(chan struct{})
 		k.Ban([]state.Ban{from("192.0.2.1", 0)})
 		synctest.Wait() // the worker has it
@@ -463,7 +463,7 @@ func TestBanBlocksWhenTheQueueIsFull(t *testing.T) {
 
 func TestStopIsBoundedAndLiftsNothing(t *testing.T) {
 	m := newMemory("ip t s")
-	inMemory(t, m, nil, func(k *Keeper, l *log) {
+	inMemory(t, m, nil, func(k *Keeper, _ *log) {
 		k.Ban([]state.Ban{from("192.0.2.1", 0)})
 		synctest.Wait()
 		m.block = make(chan struct{}) // never closed
@@ -518,9 +518,9 @@ func TestLongIPSetBansAreRenewed(t *testing.T) {
 		synctest.Wait()
 		adds := m.adds
 		for day := range 60 {
-			time.Sleep(24 * time.Hour)
+			later(24 * time.Hour)
 			m.mu.Lock()
-			if ago := m.sets["s"][b.Addr] - b.Until.Sub(time.Now()); ago > ipsetAgain {
+			if ago := m.sets["s"][b.Addr] - time.Until(b.Until); ago > ipsetAgain {
 				t.Errorf("day %d: put in for the last time %v ago", day, ago)
 			}
 			m.mu.Unlock()
@@ -560,20 +560,16 @@ func TestWatchingThatFails(t *testing.T) {
 		synctest.Wait()
 		same(t, "events before the first ban", l.take(), nil)
 		k.Ban([]state.Ban{from("192.0.2.1", 0)})
-		time.Sleep(retryFirst)
-		synctest.Wait()
+		later(retryFirst)
 		same(t, "events", l.take(), []string{"banned ip t s 192.0.2.1", "unwatched  invalid IP"})
 		if err := b.Remove(t.Context(), "ip t s", []netip.Addr{addr("192.0.2.1")}); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(2 * retryFirst)
-		synctest.Wait()
+		later(2 * retryFirst)
 		same(t, "events when it works for a moment", l.take(), []string{"unwatched  invalid IP"})
-		time.Sleep(settleTime)
-		synctest.Wait()
+		later(settleTime)
 		same(t, "events of the comparison", l.take(), []string{"restored ip t s 1"})
-		time.Sleep(time.Hour)
-		synctest.Wait()
+		later(time.Hour)
 		same(t, "events of an hour", l.take(), nil)
 		if b.tries > 70 {
 			t.Errorf("tried %d times in an hour", b.tries)
@@ -614,7 +610,7 @@ func TestRoundTripOfBans(t *testing.T) {
 // TestConcurrentUse is for the race detector.
 func TestConcurrentUse(t *testing.T) {
 	m := newMemory("ip t s")
-	inMemory(t, m, nil, func(k *Keeper, l *log) {
+	inMemory(t, m, nil, func(k *Keeper, _ *log) {
 		var wg sync.WaitGroup
 		for g := range 4 {
 			wg.Go(func() {

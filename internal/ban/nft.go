@@ -191,7 +191,7 @@ func (n *nftNetlink) Add(ctx context.Context, set string, elems []Element) (Outc
 			},
 			func(Element, error) {}) // within a wider interval: in force
 		if err != nil {
-			return out, n.gone(set, fmt.Errorf("add to nftables set %q: %w", set, err))
+			return out, n.explain(set, fmt.Errorf("add to nftables set %q: %w", set, err))
 		}
 	}
 	return out, nil
@@ -240,13 +240,17 @@ func (n *nftNetlink) commit(queue func() error) error {
 	}
 }
 
-// gone turns err into ErrNoSet if that is what lies behind it.
-func (n *nftNetlink) gone(set string, err error) error {
-	if !errors.Is(err, unix.ENOENT) {
-		return err
-	}
-	if _, missing := n.Inspect(context.Background(), set); errors.Is(missing, ErrNoSet) {
-		return missing
+// explain turns err into ErrNoSet if that is what lies behind it, and says what other errors of the kernel mean here.
+func (n *nftNetlink) explain(set string, err error) error {
+	switch {
+	case errors.Is(err, unix.ENFILE):
+		return fmt.Errorf("nftables set %q is full: %w", set, err)
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("nftables set %q needs CAP_NET_ADMIN: %w", set, err)
+	case errors.Is(err, unix.ENOENT):
+		if _, missing := n.Inspect(context.Background(), set); errors.Is(missing, ErrNoSet) {
+			return missing
+		}
 	}
 	return err
 }
@@ -338,7 +342,7 @@ func (n *nftNetlink) Missing(_ context.Context, set string, want []Element) ([]E
 	want, out.Rejected = info.fits(set, want)
 	have, err := listNFTSet(name)
 	if err != nil {
-		return nil, out, n.gone(set, fmt.Errorf("list nftables set %q: %w", set, err))
+		return nil, out, n.explain(set, fmt.Errorf("list nftables set %q: %w", set, err))
 	}
 	var missing []Element
 	held := heldIn(have, info)

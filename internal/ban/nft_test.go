@@ -357,7 +357,7 @@ func TestNFTFullSet(t *testing.T) {
 	k.Ban([]state.Ban{hours("ip t s", "192.0.2.1", 0)})
 	k.flush(t)
 	k.Ban([]state.Ban{hours("ip t s", "192.0.2.2", 0)})
-	if e := k.await(t, Failed); !errors.Is(e.Err, unix.ENFILE) {
+	if e := k.await(t, Failed); !errors.Is(e.Err, unix.ENFILE) || !strings.HasPrefix(e.Err.Error(), `nftables set "ip t s" is full: `) {
 		t.Errorf("%v", e.Err)
 	}
 	k.Unban(addr("192.0.2.1"), "")
