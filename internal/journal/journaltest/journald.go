@@ -56,7 +56,8 @@ func (d *journald) start() error {
 
 	var out bytes.Buffer
 	cmd := exec.Command(journaldPath)
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notifySocket)
+	// Why it does not start would otherwise go to the kernel's log.
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notifySocket, "SYSTEMD_LOG_TARGET=console")
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	started, exited := make(chan error), make(chan struct{})
