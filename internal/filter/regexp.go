@@ -12,12 +12,13 @@ import (
 // Three engines share the work. What RE2 can run, and be it under other names, runs in
 // linear time: in Go's regexp where that is exact, otherwise in pike. Lookaround,
 // backreferences, atomic groups, possessive quantifiers, conditional groups and
-// huge repeat counts run in the backtracking engine, under limits.
+// huge repeat counts run in the backtracking engine, which gives up after a number of steps.
 //
-// Two differences to Python are left. Where something is repeated that can match the empty text, as in
+// Three differences to Python are left. Where something is repeated that can match the empty text, as in
 // (a*)+ or (|a)*, Python may end with an empty round, which the linear engines avoid: the
-// group's capture, and rarely the match, can differ. And \B matches in the empty text, as in Perl
-// and in Python from 3.14 on.
+// group's capture, and rarely the match, can differ. \B matches in the empty text, as in Perl
+// and in Python from 3.14 on. And x{m,n}+ is (?>x{m,n}), as Python documents it; Python 3.11
+// differs in rounds that must be, into which it does not go back, and in empty ones.
 type pattern struct {
 	source string
 	groups []string // their names by number, from 1 at index 0; "" for a group without a name
@@ -58,28 +59,16 @@ func compile(src string) (*pattern, error) {
 	if len(p.needed) == 1 && !p.needed[0].fold && strings.Contains(p.prefix, p.needed[0].text) {
 		p.needed = nil
 	}
-	p.same = !f.dollar && !f.unicodeWord && !f.wide
 	if p.why != "" {
-		p.same = !f.unicodeWord && !f.asciiWord && !f.wide
-		err = p.compileBacktracking(tree)
-	} else {
-		err = p.compileLinear(tree, f)
+		p.wide = newBacktracker(tree, len(groups))
+		p.narrow, p.same = p.wide, true
+		return p, nil
 	}
-	if err != nil {
+	p.same = !f.dollar && !f.unicodeWord && !f.wide
+	if err := p.compileLinear(tree, f); err != nil {
 		return nil, &patternError{0, err.Error(), ""}
 	}
 	return p, nil
-}
-
-func (p *pattern) compileBacktracking(tree *node) (err error) {
-	if p.wide, err = newBacktracker(dialect{net: true, dollar: `\Z`}.emit(tree)); err != nil {
-		return err
-	}
-	p.narrow = p.wide
-	if !p.same {
-		p.narrow, err = newBacktracker(dialect{net: true, ascii: true, dollar: `\Z`}.emit(tree))
-	}
-	return err
 }
 
 func (p *pattern) compileLinear(tree *node, f features) error {
@@ -95,7 +84,7 @@ func (p *pattern) compileLinear(tree *node, f features) error {
 	switch {
 	case f.unicodeWord && f.asciiWord, f.dollar && f.lineEnd:
 		// Two meanings of one assertion in one pattern: pike knows only one at a time.
-		p.wide, err = newBacktracker(dialect{net: true, dollar: `\Z`}.emit(tree))
+		p.wide = newBacktracker(tree, len(p.groups))
 	case f.unicodeWord, f.dollar:
 		p.wide, err = newPike(dialect{dollar: `(?m:$)`}.emit(tree), f.asciiWord, f.dollar)
 	default:

@@ -13,6 +13,7 @@ const (
 	nodeCapture                   // subs[0], remembered as group index
 	nodeAtomic                    // subs[0], without going back into it
 	nodeLook                      // subs[0] as lookahead or lookbehind
+	nodeBack                      // min characters back: how a branch of a lookbehind begins
 	nodeBackref                   // the text of group index
 	nodeCondition                 // subs[0] if group index took part, otherwise subs[1]
 )
@@ -49,7 +50,7 @@ type node struct {
 	assert   assertion
 	mode     mode
 	fold     bool // nodeBackref: ignore case; nodeSet: the cases of r
-	ascii    bool // \b, \B: words of ASCII characters
+	ascii    bool // \b, \B: words of ASCII characters; nodeBackref: with fold, ignore their case only
 	negative bool // nodeLook
 	behind   bool // nodeLook
 	r        rune
@@ -74,6 +75,9 @@ type features struct {
 // maxSize bounds features.size for the linear engines; RE2 writes repetitions out,
 // the backtracking engine counts.
 const maxSize = 20_000
+
+// maxWidth is more than any subject has characters. Widths end there, to keep nested counts from overflowing.
+const maxWidth = 1 << 30
 
 // maxLinearRepeat is the largest features.repeat that Go's regexp takes.
 const maxLinearRepeat = 1000
@@ -130,6 +134,11 @@ func (f *features) merge(g features) {
 	f.size = min(f.size+g.size, maxSize+1)
 }
 
+// startsText reports whether n can only match where the subject begins.
+func (n *node) startsText() bool {
+	return n.kind == nodeConcat && len(n.subs) > 0 && n.subs[0].kind == nodeAssert && n.subs[0].assert == textStart
+}
+
 // width returns the number of characters that n matches, if that is the same for all matches.
 // groups holds the closed groups by number, for backreferences.
 func (n *node) width(groups []*node) (int, bool) {
@@ -160,7 +169,7 @@ func (n *node) width(groups []*node) (int, bool) {
 		if !ok {
 			return 0, false
 		}
-		total = min(total+w, maxSize) // no more than told apart; keeps nested counts from overflowing
+		total = min(total+w, maxWidth)
 	}
 	return total, true
 }

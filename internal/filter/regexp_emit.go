@@ -3,23 +3,20 @@ package filter
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 )
 
-// dialect is a language that a tree can be written in.
+// dialect is a variant of the language of Go's regexp that a tree can be written in.
 type dialect struct {
-	// net is the language of .NET, which the backtracking engine understands; otherwise it is that of Go's regexp.
-	net bool
 	// ascii leaves out of all sets what is beyond ASCII: for subjects that are ASCII only.
 	ascii bool
 	// dollar is what $ (without the flag m) is written as.
 	dollar string
 }
 
-// emitter writes a tree in a dialect. Every character is escaped, every group
-// numbered or plain, no flag is needed: nothing is left that the dialects understand differently.
+// emitter writes a tree that runs in linear time in a dialect. Every character is escaped and no flag is needed:
+// nothing is left that Python and Go understand differently.
 type emitter struct {
 	strings.Builder
 	dialect
@@ -48,31 +45,7 @@ func (e *emitter) node(n *node) {
 	case nodeRepeat:
 		e.repeat(n)
 	case nodeCapture:
-		open := "("
-		if e.net {
-			open = "(?<" + strconv.Itoa(n.index) + ">"
-		}
-		e.enclose(open, n.subs...)
-	case nodeAtomic:
-		e.enclose("(?>", n.subs...)
-	case nodeLook:
-		open := "(?"
-		if n.behind {
-			open += "<"
-		}
-		if n.negative {
-			e.enclose(open+"!", n.subs...)
-		} else {
-			e.enclose(open+"=", n.subs...)
-		}
-	case nodeBackref:
-		if n.fold {
-			fmt.Fprintf(e, `(?i:\k<%d>)`, n.index)
-		} else {
-			fmt.Fprintf(e, `\k<%d>`, n.index)
-		}
-	case nodeCondition:
-		e.enclose("(?("+strconv.Itoa(n.index)+")", n.subs...)
+		e.enclose("(", n.subs...)
 	}
 }
 
@@ -89,10 +62,6 @@ func (e *emitter) enclose(open string, branches ...*node) {
 }
 
 func (e *emitter) repeat(n *node) {
-	if n.mode == possessive {
-		e.WriteString("(?>")
-		defer e.WriteByte(')')
-	}
 	e.enclose("(?:", n.subs...)
 	switch {
 	case n.max == unlimited && n.min == 0:
@@ -100,19 +69,16 @@ func (e *emitter) repeat(n *node) {
 	case n.max == unlimited && n.min == 1:
 		e.WriteByte('+')
 	case n.max == unlimited:
-		fmt.Fprintf(e, "{%d,}", n.min)
+		fmt.Fprintf(&e.Builder, "{%d,}", n.min)
 	case n.min == 0 && n.max == 1:
 		e.WriteByte('?')
 	default:
-		fmt.Fprintf(e, "{%d,%d}", n.min, n.max)
+		fmt.Fprintf(&e.Builder, "{%d,%d}", n.min, n.max)
 	}
 	if n.mode == lazy {
 		e.WriteByte('?')
 	}
 }
-
-// netWord is \w in the language of .NET, whose own \w holds marks, and whose \b differs too.
-const netWord = `[\p{L}\p{N}_]`
 
 func (e *emitter) assertion(n *node) {
 	switch n.assert {
@@ -126,30 +92,11 @@ func (e *emitter) assertion(n *node) {
 		e.WriteString(`(?m:^)`)
 	case lineEnd:
 		e.WriteString(`(?m:$)`)
-	case wordBoundary, noBoundary:
-		e.boundary(n)
+	case wordBoundary:
+		e.WriteString(`\b`)
+	case noBoundary:
+		e.WriteString(`\B`)
 	}
-}
-
-func (e *emitter) boundary(n *node) {
-	inside := n.assert == noBoundary
-	if !e.net || e.ascii {
-		if inside {
-			e.WriteString(`\B`)
-		} else {
-			e.WriteString(`\b`)
-		}
-		return
-	}
-	word := netWord
-	if n.ascii {
-		word = "[0-9A-Z_a-z]"
-	}
-	after, notAfter := "(?="+word+")", "(?!"+word+")"
-	if inside {
-		after, notAfter = notAfter, after
-	}
-	fmt.Fprintf(e, "(?:(?<=%s)%s|(?<!%s)%s)", word, notAfter, word, after)
 }
 
 // char writes one character so that it stands for itself, in a class and outside.
@@ -158,13 +105,9 @@ func (e *emitter) char(r rune) {
 	case r <= unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)):
 		e.WriteRune(r)
 	case r <= unicode.MaxASCII:
-		fmt.Fprintf(e, `\x%02x`, r)
-	case e.net && r <= 0xffff:
-		fmt.Fprintf(e, `\u%04x`, r)
-	case e.net:
-		e.WriteRune(r)
+		fmt.Fprintf(&e.Builder, `\x%02x`, r)
 	default:
-		fmt.Fprintf(e, `\x{%x}`, r)
+		fmt.Fprintf(&e.Builder, `\x{%x}`, r)
 	}
 }
 
@@ -178,7 +121,7 @@ func (e *emitter) class(s runeSet) {
 		return
 	}
 	if e.ascii {
-		s = s.upTo(unicode.MaxASCII)
+		s = s.ascii()
 	}
 	if len(s) == 0 { // no character at all
 		s = anyRune

@@ -106,10 +106,7 @@ func (n *node) run(i int) (run literal, length int) {
 
 // prefix returns the text that every subject that matches begins with, "" if there is none.
 func (n *node) prefix() string {
-	if n.kind != nodeConcat || len(n.subs) == 0 {
-		return ""
-	}
-	if n.subs[0].kind != nodeAssert || n.subs[0].assert != textStart {
+	if !n.startsText() {
 		return ""
 	}
 	var text strings.Builder

@@ -56,6 +56,13 @@ func checkOracle(t *testing.T, c oracleCase) {
 	if isNarrow(c.Subject) && !p.same {
 		p.checkOracle(t, c, p.wide.search)
 	}
+	if p.backtracks() == "" { // the backtracking engine can run it nevertheless
+		tree, groups, err := parse(c.Pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.checkOracle(t, c, newBacktracker(tree, len(groups)).search)
+	}
 }
 
 func (p *pattern) checkOracle(t *testing.T, c oracleCase, search func(string, []span) (bool, error)) {

@@ -378,9 +378,11 @@ func (p *parser) lookbehind(start int, negative bool) *node {
 		branches = body.subs
 	}
 	for _, b := range branches {
-		if _, fixed := b.width(p.groups); !fixed {
+		width, fixed := b.width(p.groups)
+		if !fixed {
 			p.fail(start, "each of its alternatives must match a fixed number of characters", "the lookbehind has no fixed width")
 		}
+		b.subs = append([]*node{{kind: nodeBack, min: width}}, b.subs...)
 	}
 	return &node{kind: nodeLook, behind: true, negative: negative, subs: []*node{body}}
 }
@@ -459,5 +461,5 @@ func (p *parser) reference(start int, ref string) *node {
 	if p.behind > 0 && index >= p.behind {
 		p.fail(start, "", "the backreference is in the same lookbehind as its group")
 	}
-	return &node{kind: nodeBackref, index: index, fold: p.has(flagFold)}
+	return &node{kind: nodeBackref, index: index, fold: p.has(flagFold), ascii: p.has(flagASCII)}
 }

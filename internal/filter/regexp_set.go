@@ -56,12 +56,12 @@ func (s runeSet) negate() runeSet {
 	return out
 }
 
-// upTo returns the part of s that is not above limit.
-func (s runeSet) upTo(limit rune) runeSet {
+// ascii returns the members of s that are in ASCII.
+func (s runeSet) ascii() runeSet {
 	out := runeSet{}
 	for _, r := range s {
-		if r.lo <= limit {
-			out = append(out, runeRange{r.lo, min(r.hi, limit)})
+		if r.lo <= unicode.MaxASCII {
+			out = append(out, runeRange{r.lo, min(r.hi, unicode.MaxASCII)})
 		}
 	}
 	return out
@@ -145,7 +145,7 @@ func escapeClass(letter byte, ascii bool) (runeSet, bool) {
 	case ascii && letter|0x20 == 's':
 		s = runeSet{{'\t', '\r'}, {' ', ' '}}
 	case ascii:
-		s = s.upTo(unicode.MaxASCII)
+		s = s.ascii()
 	}
 	if letter < 'a' {
 		s = s.negate()
@@ -189,7 +189,7 @@ func posixClass(name string, ascii bool) (runeSet, bool) {
 		return nil, false
 	}
 	if ascii {
-		s = s.upTo(unicode.MaxASCII)
+		s = s.ascii()
 	}
 	return s, true
 }

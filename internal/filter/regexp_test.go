@@ -232,7 +232,6 @@ func TestPatternBudget(t *testing.T) {
 		{`^(a+)+$`, hostile + "é", nil},         // pike
 		{`\b(\w+\s?)+\b$`, hostile + "é!", nil}, // pike
 		{`^(a|aa)+(?=$)`, hostile + "!", errBudget},
-		{`^(?:ab|bc)+(?!c)d`, strings.Repeat("ab", 1<<20) + "xd", errBudget}, // by its stack
 	} {
 		p, err := compile(tt.re)
 		if err != nil {
@@ -289,8 +288,8 @@ func FuzzPattern(f *testing.F) {
 				t.Fatalf("%q in %q: span %v", re, s, g)
 			}
 		}
-		if p.backtracks() != "" || !isNarrow(s) {
-			return
+		if _, backtracks := p.wide.(*backtracker); backtracks || !isNarrow(s) {
+			return // FuzzBacktrack compares that one
 		}
 		if wide, err := p.wide.search(s, other); err == nil && (wide != matched && p.mayMatch(s) || matched && !slices.Equal(groups, other)) {
 			t.Fatalf("%q in %q: %v %v, in the wide engine %v %v", re, s, matched, groups, wide, other)
