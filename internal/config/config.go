@@ -356,7 +356,7 @@ func readStep(n *Node, name string, diags *Diagnostics) Step {
 // wrong with it was reported already.
 func triesToBeStep(n *Node) bool {
 	return slices.ContainsFunc(n.Members, func(m Member) bool {
-		return nearest(m.Name, []string{"filter", "action"}) != "" && !(m.Value.Kind == String && m.Value.Text == "")
+		return nearest(m.Name, []string{"filter", "action"}) != "" && (m.Value.Kind != String || m.Value.Text != "")
 	})
 }
 
