@@ -186,7 +186,11 @@ func (g *engine) repeated() bool {
 		return true
 	}
 	g.see(string(event))
-	g.effects.batch.Seen = append(g.effects.batch.Seen, string(event))
+	if b := &g.effects.batch; len(b.Seen) < 2*state.SeenKept {
+		b.Seen = append(b.Seen, string(event))
+	} else { // nothing could be committed for long: only the newest would be kept
+		b.Seen = append(b.Seen[:0], g.seenOrder...)
+	}
 	if depth, ok := g.entries.Field(journal.FieldDepth); ok {
 		if n, err := strconv.Atoi(string(depth)); err == nil {
 			g.effects.depth = n
