@@ -32,7 +32,8 @@ type effects struct {
 	email   config.Email
 	host    string
 	maxBans int
-	running func() int // bans in force
+	running func() int              // bans in force
+	holds   func(state.BanKey) bool // whether a ban is in force
 	now     func() time.Time
 
 	batch   state.Batch // since the last commit
@@ -47,7 +48,7 @@ type effects struct {
 var _ action.Effects = (*effects)(nil)
 
 func (f *effects) Ban(c action.Cause, b state.Ban) error {
-	if f.running()+len(f.newBans) >= f.maxBans {
+	if f.running()+len(f.newBans) >= f.maxBans && !f.holds(b.Key()) { // what is renewed needs no room
 		return fmt.Errorf("%s is not banned: there are %d bans already (limits.bans)", b.Addr, f.maxBans)
 	}
 	f.bans++

@@ -147,7 +147,7 @@ func (s *service) openKeeper() error {
 		return err
 	}
 	s.keeper = ban.NewKeeper(ban.Options{Firewalls: firewalls, Now: time.Now, Events: s.banEvent})
-	s.effects.running = s.keeper.Len
+	s.effects.running, s.effects.holds = s.keeper.Len, s.keeper.Has
 	return nil
 }
 

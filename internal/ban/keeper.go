@@ -189,6 +189,19 @@ func (k *Keeper) Bans() []state.Ban {
 	return bans
 }
 
+// Has reports whether a ban is desired.
+func (k *Keeper) Has(b state.BanKey) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range k.order {
+		if s.backend == b.Backend && s.name == b.Set {
+			r, ok := s.bans[keyOf(b.Addr)]
+			return ok && !r.is(gone)
+		}
+	}
+	return false
+}
+
 // Len returns the number of bans that are to hold.
 func (k *Keeper) Len() int {
 	k.mu.Lock()
