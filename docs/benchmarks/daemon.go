@@ -128,7 +128,7 @@ func startDaemon(binary, config, dir string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the daemon: %w", err)
 	}
-	defer func() { _ = ready.Close() }()
+	defer func() { _ = ready.Close() }() // it was only read
 	cmd := exec.Command(binary, "run", "--config", config)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify)
 	cmd.Stderr = os.Stderr

@@ -552,6 +552,60 @@ func TestFullDiskAtStart(t *testing.T) {
 	}
 }
 
+// TestFirstStartOnAFullDisk has no database yet, and no room for one.
+func TestFirstStartOnAFullDisk(t *testing.T) {
+	s := newStation(t, actions(killRules))
+	s.mountSmall()
+	filler := filepath.Join(s.storage, "filler")
+	fill(t, filler)
+	d := s.start()
+	d.awaitSaid(journal.MsgCommitFailed, "cannot be committed")
+	for range 3 {
+		log(t, "plan", "hit 1 from 203.0.113.30")
+	}
+	awaitBan(t, "inet pyruse again4", "203.0.113.30")
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	d.awaitSaid(journal.MsgCommitRecovered, "committed again")
+	if said := d.said(journal.MsgStateSetAside); len(said) != 0 {
+		t.Errorf("a full disk is taken for damage: %q", said)
+	}
+	noErrors(d)
+	d.stop()
+	if got, want := count(t, s.book(), "hits"), map[string]int64{"203.0.113.30": 3}; !maps.Equal(got, want) {
+		t.Errorf("the counters differ from the plan: %v", difference(got, want))
+	}
+}
+
+// TestDamagedOnAFullDisk damages the file while nothing runs, and leaves no room for a new one: it is set aside once.
+func TestDamagedOnAFullDisk(t *testing.T) {
+	s := newStation(t, actions(killRules))
+	s.mountSmall()
+	d := s.start()
+	d.stop()
+	path := filepath.Join(s.storage, state.FileName)
+	if err := os.WriteFile(path, []byte(strings.Repeat("not a database ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	filler := filepath.Join(s.storage, "filler")
+	fill(t, filler)
+	d = s.start()
+	d.awaitSaid(journal.MsgCommitFailed, "cannot be committed")
+	for range 3 {
+		log(t, "plan", "hit 1 from 203.0.113.31")
+	}
+	awaitBan(t, "inet pyruse again4", "203.0.113.31")
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	d.awaitSaid(journal.MsgCommitRecovered, "committed again")
+	d.stop()
+	if files, err := filepath.Glob(path + ".damaged-*Z"); err != nil || len(files) != 1 {
+		t.Errorf("set aside: %q, %v; want one file", files, err)
+	}
+}
+
 // TestDamagedDatabaseIsSetAside damages the file while the daemon is stopped, and while it runs.
 func TestDamagedDatabaseIsSetAside(t *testing.T) {
 	s := newStation(t, actions(dropRules(ban4, ban6, 3600)))

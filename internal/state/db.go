@@ -74,13 +74,14 @@ func Open(storage string, limits Limits, now time.Time) (db *DB, setAside string
 // openFull opens the file without the helper files that there is no room for. That is only right if all
 // is in the file itself, as after a clean stop: otherwise it returns the cause.
 func (d *DB) openFull(cause error) error {
+	if info, err := os.Stat(d.path); err != nil || info.Size() == 0 {
+		d.down = cause
+		return nil // a new database: there is nothing to read
+	}
 	if info, err := os.Stat(d.path + "-wal"); err == nil && info.Size() > 0 {
 		return cause
 	}
-	d.writer, d.reader, d.stmts, d.down = nil, nil, nil, cause
-	if info, err := os.Stat(d.path); err != nil || info.Size() == 0 {
-		return nil // a new database: there is nothing to read
-	}
+	d.down = cause
 	reader, err := sql.Open("sqlite3", d.dsn("ro", "&immutable=1"))
 	if err != nil {
 		return errors.Join(cause, err)
@@ -173,8 +174,9 @@ func (d *DB) SetAside(now time.Time) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_ = d.closeAll() // a damaged database may not close well; it is given up anyway
+	d.down = nil
 	name, err := d.setAside(now)
-	if d.down = nil; err != nil {
+	if err != nil {
 		d.down = ErrDamaged
 	}
 	return name, err
@@ -193,7 +195,11 @@ func (d *DB) setAside(now time.Time) (string, error) {
 			return name, fmt.Errorf("set the damaged database aside: %w", err)
 		}
 	}
-	return name, d.open()
+	err := d.open()
+	if errors.Is(err, ErrFull) { // nothing is in the new file yet: it is begun when there is room
+		d.down, err = err, nil
+	}
+	return name, err
 }
 
 // classify marks SQLite's errors with the ones that callers act on.
@@ -222,7 +228,10 @@ func classify(err error) error {
 func (d *DB) update(what string, f func(tx *Tx) error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := errors.Join(d.revive(), d.stillThere()); err != nil {
+	if err := d.revive(); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if err := d.stillThere(); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	tx, err := d.writer.Begin()
