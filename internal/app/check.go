@@ -33,35 +33,25 @@ var ErrSystem = errors.New("the machine is not ready for this configuration")
 // Check loads the configuration as Run does and prints every fault. It returns
 // ErrConfig if there are errors.
 func Check(ctx context.Context, o CheckOptions) error {
-	var diags config.Diagnostics
-	p, err := read(o.Source, &diags)
-	if errors.Is(err, config.ErrNoFile) {
-		return errors.Join(ErrConfig, err)
-	}
+	l, err := load(o.Source, func(s *config.Settings) (*action.World, error) { return replayWorld(s, nil) })
 	if err != nil {
 		return err
 	}
-	world := &action.World{}
-	if p != nil {
-		if world, err = replayWorld(&p.cfg.Settings, nil); err != nil {
-			return err
-		}
-		p.compile(world, &diags)
-	}
-	if err := writeDiagnostics(o.Stdout, &diags, o.Format, o.Colour); err != nil {
+	if err := writeDiagnostics(o.Stdout, &l.diags, o.Format, o.Colour); err != nil {
 		return err
 	}
-	if diags.HasErrors() {
+	if l.diags.HasErrors() {
 		return ErrConfig
 	}
+	p := l.prog
 	if o.Dump {
 		return p.graph.Dump(o.Stdout)
 	}
-	if err := o.sound(p, &diags); err != nil {
+	if err := o.sound(p, &l.diags); err != nil {
 		return err
 	}
 	if o.System {
-		return o.system(ctx, p, world)
+		return o.system(ctx, p, l.world)
 	}
 	return nil
 }

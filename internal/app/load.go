@@ -84,31 +84,49 @@ func (p *program) compile(world *action.World, diags *config.Diagnostics) {
 	p.graph = workflow.Compile(p.cfg, newRegistry(world), p.names, diags)
 }
 
-// mustCompile is read and compile for commands that only go on with a sound configuration:
-// otherwise it writes all faults, and returns ErrConfig.
-func mustCompile(src Source, world func(*config.Settings) (*action.World, error), stderr io.Writer, colour bool) (*program, *action.World, error) {
-	var diags config.Diagnostics
-	p, err := read(src, &diags)
+// loaded is what came of a configuration.
+type loaded struct {
+	prog  *program      // nil if nothing could be read; its graph is nil if it cannot be run
+	world *action.World // what the steps work with; nil if prog is
+	diags config.Diagnostics
+}
+
+// load reads, checks and compiles the configuration, with steps that work with what world returns. An error means that
+// this was not possible; faults of the configuration are in diags.
+func load(src Source, world func(*config.Settings) (*action.World, error)) (*loaded, error) {
+	var l loaded
+	var err error
+	l.prog, err = read(src, &l.diags)
 	if errors.Is(err, config.ErrNoFile) {
-		return nil, nil, errors.Join(ErrConfig, err)
+		return nil, errors.Join(ErrConfig, err)
 	}
+	if err != nil || l.prog == nil {
+		return &l, err
+	}
+	if l.world, err = world(&l.prog.cfg.Settings); err != nil {
+		return nil, err
+	}
+	l.prog.compile(l.world, &l.diags)
+	return &l, nil
+}
+
+// usable reports whether the configuration can be run.
+func (l *loaded) usable() bool { return l.prog != nil && l.prog.graph != nil }
+
+// mustLoad is load for commands that only go on with a sound configuration: otherwise it
+// writes all faults, and returns ErrConfig.
+func mustLoad(src Source, world func(*config.Settings) (*action.World, error), stderr io.Writer, colour bool) (*program, *action.World, error) {
+	l, err := load(src, world)
 	if err != nil {
 		return nil, nil, err
 	}
-	var w *action.World
-	if p != nil {
-		if w, err = world(&p.cfg.Settings); err != nil {
-			return nil, nil, err
-		}
-		p.compile(w, &diags)
-	}
-	if err := diags.WriteText(stderr, colour); err != nil {
+	if err := l.diags.WriteText(stderr, colour); err != nil {
 		return nil, nil, err
 	}
-	if diags.HasErrors() {
+	if !l.usable() {
 		return nil, nil, ErrConfig
 	}
-	return p, w, nil
+	return l.prog, l.world, nil
 }
 
 // decoder returns the function that reads 8-bit text in the named charset.

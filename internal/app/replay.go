@@ -40,7 +40,7 @@ var ErrInput = errors.New("parts of the input could not be read")
 func Replay(ctx context.Context, o ReplayOptions) error {
 	out := bufio.NewWriterSize(o.Stdout, 64<<10)
 	printer := newPrinter(out, o.Format, o.Colour)
-	p, _, err := mustCompile(o.Source, func(s *config.Settings) (*action.World, error) {
+	p, _, err := mustLoad(o.Source, func(s *config.Settings) (*action.World, error) {
 		return replayWorld(s, printer)
 	}, o.Stderr, o.Colour)
 	if err != nil {

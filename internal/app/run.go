@@ -84,7 +84,7 @@ func (s *service) open() error {
 
 func (s *service) openConfig() error {
 	var err error
-	s.prog, s.world, err = mustCompile(s.opts.Source, s.newWorld, s.opts.Stderr, s.opts.Colour)
+	s.prog, s.world, err = mustLoad(s.opts.Source, s.newWorld, s.opts.Stderr, s.opts.Colour)
 	return err
 }
 

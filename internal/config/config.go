@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Config is a configuration as it was read: in order, with places, its values checked as far
@@ -100,6 +101,19 @@ type Step struct {
 	Args      *Node // an object, or nil
 	Then      *Link
 	Else      *Link
+	Allow     []Allow
+}
+
+// Allow switches a warning of the static analysis off, for one step.
+type Allow struct {
+	Code   Code
+	Reason string // why it is right here
+	Pos    Pos
+}
+
+// Allows reports whether a warning is switched off at the step.
+func (s *Step) Allows(code Code) bool {
+	return slices.ContainsFunc(s.Allow, func(a Allow) bool { return a.Code == code })
 }
 
 // Link is an explicit then or else.
@@ -315,6 +329,7 @@ func readStep(n *Node, name string, diags *Diagnostics) Step {
 		Args   *Node  `json:"args"`
 		Then   string `json:"then"`
 		Else   string `json:"else"`
+		Allow  *Node  `json:"allow"`
 	}
 	before, _ := diags.Count()
 	d := decoder{prefix: name + ": ", what: "the step", owner: n.Pos, diags: diags, strict: true}
@@ -345,11 +360,48 @@ func readStep(n *Node, name string, diags *Diagnostics) Step {
 	}
 	step.Then = link(n.Get("then"))
 	step.Else = link(n.Get("else"))
+	step.Allow = readAllow(raw.Allow, name, diags)
 	if step.IsAction && step.Else != nil {
 		diags.Warnf(step.Else.Pos, "remove it", `%s: an action has no "else"; it is ignored`, name)
 		step.Else = nil
 	}
 	return step
+}
+
+// readAllow reads a list of "code: reason".
+func readAllow(n *Node, name string, diags *Diagnostics) []Allow {
+	if n == nil || n.Kind == Null {
+		return nil
+	}
+	const hint = `it lists warnings with the reason why they are switched off: ["forgeable-ban: only root can log in here"]`
+	if n.Kind != Array {
+		diags.Errorf(n.Pos, hint, `%s: "allow" is %s; it must be a list`, name, n.Kind)
+		return nil
+	}
+	var list []Allow
+	for i, e := range n.Elems {
+		code, reason, _ := strings.Cut(e.Text, ":")
+		a := Allow{Code(strings.TrimSpace(code)), strings.TrimSpace(reason), e.Pos}
+		switch {
+		case e.Kind != String:
+			diags.Errorf(e.Pos, hint, `%s: "allow": element %d is %s; it must be a string`, name, i, e.Kind)
+		case !IsRule(a.Code):
+			var known []string
+			for _, r := range Rules {
+				known = append(known, string(r.Code))
+			}
+			hint := DidYouMean(string(a.Code), known)
+			if hint == "" {
+				hint = "the warnings are " + strings.Join(known, ", ")
+			}
+			diags.Errorf(e.Pos, hint, `%s: "allow": there is no warning %q`, name, a.Code)
+		case a.Reason == "":
+			diags.Errorf(e.Pos, fmt.Sprintf(`write "%s: why it is right here"`, a.Code), `%s: "allow": the reason is missing`, name)
+		default:
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // triesToBeStep reports whether an object has a key that is meant to be "filter" or "action": what is

@@ -32,6 +32,7 @@ func (s Severity) String() string {
 // Diagnostic is one fault of a configuration.
 type Diagnostic struct {
 	Severity Severity
+	Code     Code
 	Pos      Pos
 	Message  string
 	Hint     string // what to do, "" if the message says it all
@@ -42,14 +43,17 @@ type Diagnostics struct {
 	list []Diagnostic
 }
 
+// Report adds a fault.
+func (d *Diagnostics) Report(x Diagnostic) { d.list = append(d.list, x) }
+
 // Errorf adds an error.
 func (d *Diagnostics) Errorf(pos Pos, hint, format string, args ...any) {
-	d.list = append(d.list, Diagnostic{Error, pos, fmt.Sprintf(format, args...), hint})
+	d.Report(Diagnostic{Error, CodeInvalid, pos, fmt.Sprintf(format, args...), hint})
 }
 
 // Warnf adds a warning.
 func (d *Diagnostics) Warnf(pos Pos, hint, format string, args ...any) {
-	d.list = append(d.list, Diagnostic{Warning, pos, fmt.Sprintf(format, args...), hint})
+	d.Report(Diagnostic{Warning, CodeSuspicious, pos, fmt.Sprintf(format, args...), hint})
 }
 
 // Count returns the number of errors and of warnings.
@@ -194,6 +198,7 @@ func Printable(s string) string {
 
 type diagnosticJSON struct {
 	Severity string `json:"severity"`
+	Code     Code   `json:"code"`
 	File     string `json:"file,omitempty"`
 	Line     int    `json:"line,omitempty"`
 	Column   int    `json:"column,omitempty"`
@@ -207,7 +212,7 @@ func (d *Diagnostics) WriteJSON(w io.Writer) error {
 	enc.SetEscapeHTML(false)
 	for _, x := range d.Sorted() {
 		err := enc.Encode(diagnosticJSON{
-			x.Severity.String(), x.Pos.fileName(), x.Pos.Line(), x.Pos.Column(), x.Message, x.Hint,
+			x.Severity.String(), x.Code, x.Pos.fileName(), x.Pos.Line(), x.Pos.Column(), x.Message, x.Hint,
 		})
 		if err != nil {
 			return err

@@ -123,8 +123,8 @@ func TestWriteJSON(t *testing.T) {
 	if err := d.WriteJSON(&b); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"severity":"warning","message":"nowhere"}
-{"severity":"error","file":"f.json","line":2,"column":9,"message":"<ä> & \u001b","hint":"a \"hint\""}
+	want := `{"severity":"warning","code":"suspicious","message":"nowhere"}
+{"severity":"error","code":"invalid","file":"f.json","line":2,"column":9,"message":"<ä> & \u001b","hint":"a \"hint\""}
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -34,7 +34,7 @@ func newSearch(b *workflow.Build, n *workflow.Arg, save []string) (search, bool)
 		return search{}, false
 	}
 	if why := re.backtracks(); why != "" {
-		b.WarnAt(n.Pos, "a text on which it takes more than 1,000,000 steps is an error",
+		b.WarnRule(workflow.Backtracking, n.Pos, "a text on which it takes more than 1,000,000 steps is an error",
 			"the regular expression %s cannot run in linear time, because of %s", quoted(n.Text), why)
 	}
 	if len(save) > len(re.groups) {

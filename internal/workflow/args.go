@@ -12,6 +12,16 @@ import (
 // Arg is an argument of a step as it stands in the configuration: any JSON value, with its place.
 type Arg = config.Node
 
+// Code is a warning of the static analysis that a module can give while it is built.
+type Code = config.Code
+
+// The warnings about regular expressions.
+const (
+	Backtracking = config.CodeBacktracking
+	EmptyMatch   = config.CodeEmptyMatch
+	LooseAddress = config.CodeLooseAddress
+)
+
 // Scalar turns a JSON scalar into a value; true and false are 1 and 0, as in Python.
 // It reports whether n is a scalar in range; otherwise the fault is reported, with hint.
 func (b *Build) Scalar(n *Arg, hint string) (entry.Value, bool) {
@@ -76,4 +86,16 @@ func (b *Build) Warn(arg, hint, format string, args ...any) {
 // WarnAt reports a warning at a place within an argument.
 func (b *Build) WarnAt(pos config.Pos, hint, format string, args ...any) {
 	b.diags.Warnf(pos, hint, "%s: %s", b.Origin, fmt.Sprintf(format, args...))
+}
+
+// WarnRule reports a warning of the static analysis at a place within an argument, unless the step allows it.
+func (b *Build) WarnRule(code Code, pos config.Pos, hint, format string, args ...any) {
+	warnRule(b.diags, b.step, code, pos, hint, fmt.Sprintf("%s: %s", b.Origin, fmt.Sprintf(format, args...)))
+}
+
+// warnRule reports a warning of the static analysis, unless the step allows it.
+func warnRule(diags *config.Diagnostics, step *config.Step, code config.Code, pos config.Pos, hint, message string) {
+	if !step.Allows(code) {
+		diags.Report(config.Diagnostic{Severity: config.Warning, Code: code, Pos: pos, Message: message, Hint: hint})
+	}
 }

@@ -95,8 +95,9 @@ func (l *linker) collect(chains []config.Chain) {
 			if steps[j].Then == nil || j == len(steps)-1 {
 				continue
 			}
-			l.diags.Warnf(steps[j+1].Pos, fmt.Sprintf("the \"then\" of %s[%d] leaves the chain; an \"else\" may be meant", c.Label, j),
-				"%s is never reached", Origin{c.Label, j + 1})
+			warnRule(l.diags, &steps[j+1], config.CodeUnreachableStep, steps[j+1].Pos,
+				fmt.Sprintf("the \"then\" of %s[%d] leaves the chain; an \"else\" may be meant", c.Label, j),
+				Origin{c.Label, j + 1}.String()+" is never reached")
 			steps = steps[:j+1]
 			break
 		}
