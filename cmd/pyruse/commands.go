@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,7 +35,8 @@ filters and actions. It counts, bans addresses in nftables or ipset, mails at on
 wait, and reports once a day what is worth knowing.
 
 The configuration is the file given with --config, else pyruse.json in the folder
-$PYRUSE_EXTRA, else /etc/pyruse/pyruse.json; see pyruse.json(5).
+$PYRUSE_EXTRA, else /etc/pyruse/pyruse.json; and the fragments *.json in /usr/lib/pyruse.d,
+/run/pyruse.d and /etc/pyruse.d, or in the folders given with --config-dir. See pyruse.json(5).
 
 Begin with:
   pyruse check  --config pyruse.json              is the configuration sound?
@@ -44,11 +48,13 @@ Exit codes: 0 all is well; 1 failure; 2 the configuration has errors.`
 // flags are the flags that commands share.
 type flags struct {
 	config string
+	dirs   []string
+	set    []string
 	format string
 }
 
 func (f *flags) source() app.Source {
-	return app.Source{Config: f.config, Extra: os.Getenv("PYRUSE_EXTRA")}
+	return app.Source{Config: f.config, Extra: os.Getenv("PYRUSE_EXTRA"), Dirs: f.dirs, Environ: os.Environ(), Set: f.set}
 }
 
 func newRoot() *cobra.Command {
@@ -63,16 +69,24 @@ func newRoot() *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.PersistentFlags().StringVarP(&f.config, "config", "c", "", "the configuration `FILE`")
+	root.PersistentFlags().StringArrayVar(&f.dirs, "config-dir", nil,
+		"read fragments from `DIR` instead of the system's folders; several times: a later one wins; \"\": none")
+	root.PersistentFlags().StringArrayVar(&f.set, "set", nil, "give a setting another value: `KEY=VALUE`, as in limits.bans=1000")
 	root.AddCommand(newRun(f), newCheck(f), newReplay(f), newBoot(f), newBans(f), newVersion(f))
 	return root
 }
 
-// addFormat adds --format to a command and checks its value.
-func addFormat(c *cobra.Command, f *flags) {
-	c.PersistentFlags().StringVarP(&f.format, "format", "f", "text", "`FORMAT` of the output: text or json")
+// addFormat adds --format to a command and checks its value; the first format is the default.
+func addFormat(c *cobra.Command, f *flags, formats ...app.Format) {
+	names := make([]string, len(formats))
+	for i, x := range formats {
+		names[i] = string(x)
+	}
+	legal := strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+	c.PersistentFlags().StringVarP(&f.format, "format", "f", names[0], "`FORMAT` of the output: "+legal)
 	c.PersistentPreRunE = func(*cobra.Command, []string) error {
-		if f.format != string(app.Text) && f.format != string(app.JSON) {
-			return fmt.Errorf("--format is %q; it must be text or json", f.format)
+		if !slices.Contains(names, f.format) {
+			return fmt.Errorf("--format is %q; it must be %s", f.format, legal)
 		}
 		return nil
 	}
@@ -107,30 +121,51 @@ Exit codes: 0 stopped as asked; 1 failure; 2 the configuration has errors.`,
 
 func newCheck(f *flags) *cobra.Command {
 	var o app.CheckOptions
+	var fragment, as string
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration",
 		Long: `Load the configuration as "run" does, and print every fault with its place: file:line:column,
-the line itself, and what to do. Neither root nor a journal is needed.
+the line itself, and what to do. Neither root nor a journal is needed. The daemon leaves out a
+fragment with faults and runs with the rest; check fails in any case.
+
+With --fragment, check one file as if it stood in the highest folder of fragments, under its own
+name or the one given with --as. Only what this file brings about is printed, and counts: faults in
+it, and faults of others because of it. This is for tools that check a file before they put it in place:
+in Ansible, validate: pyruse check --fragment %s --as 50-site.json
 
 With --system, also check what only the machine knows: whether the storage folder can be written,
-whether sendmail is there, and whether the sets exist that the configuration bans into.
+whether the journal can be read, whether sendmail can be started, whether the users and the name service
+are there, and whether the sets exist that the configuration bans into.
+
+Warnings of the static analysis have names, which --format json shows. One that is not wanted is switched off at its
+step, with the reason: "allow": ["forgeable-ban: only root can log in here"].
 
 Exit codes: 0 no errors (there may be warnings); 1 failure, or the machine is not ready
-(--system); 2 the configuration has errors.`,
+(--system); 2 the configuration has errors, or with --strict warnings.`,
 		Example: `  pyruse check --config pyruse.json
   pyruse check --config pyruse.json --dump     show where each step leads to
-  pyruse check --format json                   one object a line, for editors and scripts`,
+  pyruse check --format json                   one object a line, for scripts
+  pyruse check --format sarif                  for editors and CI
+  pyruse check --fragment new.json --as 50-site.json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Source, o.Format, o.Stdout = f.source(), app.Format(f.format), c.OutOrStdout()
-			o.Colour = isTerminal(c.OutOrStdout())
+			o.Colour, o.Version = isTerminal(c.OutOrStdout()), versionText()
+			if c.Flags().Changed("fragment") {
+				o.Candidate = app.NewCandidate(fragment, as, c.InOrStdin())
+			} else if as != "" {
+				return errors.New("--as NAME goes with --fragment FILE")
+			}
 			return app.Check(c.Context(), o)
 		},
 	}
-	addFormat(c, f)
+	addFormat(c, f, app.Text, app.JSON, app.SARIF)
+	c.Flags().BoolVar(&o.Strict, "strict", false, "fail on warnings, too")
 	c.Flags().BoolVar(&o.System, "system", false, "also check what only the machine knows")
 	c.Flags().BoolVar(&o.Dump, "dump", false, "print the compiled workflow")
+	c.Flags().StringVar(&fragment, "fragment", "", "check this `FILE` as a fragment; - is standard input")
+	c.Flags().StringVar(&as, "as", "", "the `NAME` that the fragment will have")
 	return c
 }
 
@@ -177,7 +212,7 @@ parts of the input could not be read; 2 the configuration has errors.`,
 			return app.Replay(c.Context(), o)
 		},
 	}
-	addFormat(c, f)
+	addFormat(c, f, app.Text, app.JSON)
 	c.Flags().StringVar(&o.Directory, "directory", "", "read the journal files in this `DIR`")
 	c.Flags().StringArrayVar(&o.Files, "file", nil, "read this journal `FILE`; may be given several times")
 	c.Flags().StringVar(&o.Entries, "entries", "", "read lines of \"journalctl -o json\" from `FILE`; - is standard input")
@@ -229,7 +264,7 @@ Only root and the daemon's own user may add and remove bans.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return app.Bans(c.Context(), options(c)) },
 	}
-	addFormat(bans, f)
+	addFormat(bans, f, app.Text, app.JSON)
 	var length string
 	add := &cobra.Command{
 		Use:   "add SET ADDRESS",
@@ -279,6 +314,6 @@ func newVersion(f *flags) *cobra.Command {
 			return app.PrintVersion(c.OutOrStdout(), versionText(), app.Format(f.format))
 		},
 	}
-	addFormat(c, f)
+	addFormat(c, f, app.Text, app.JSON)
 	return c
 }

@@ -40,7 +40,11 @@ type totals struct{ bans, mails, lines, logs, refused, failed, counters int }
 
 func newTrack() (*track, error) {
 	var diags config.Diagnostics
-	cfg := config.Load(exampleConfig, &diags)
+	text, err := os.ReadFile(exampleConfig)
+	if err != nil {
+		return nil, fmt.Errorf("read the example: %w", err)
+	}
+	cfg := config.Read(config.NewFile(exampleConfig, text), &diags)
 	if cfg == nil || diags.HasErrors() {
 		return nil, fmt.Errorf("read %s: it has errors: see pyruse check", exampleConfig)
 	}

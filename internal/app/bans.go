@@ -2,6 +2,7 @@ package app
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -98,24 +99,21 @@ const (
 
 // with calls f with the running daemon, or with the state itself if none is running.
 func (o *BansOptions) with(ctx context.Context, change bool, f func(keeping) error) error {
-	var diags config.Diagnostics
-	p, err := read(o.Source, &diags)
-	if err != nil && !errors.Is(err, config.ErrNoFile) {
-		return err
+	var faults bytes.Buffer // of no interest while a daemon answers
+	settings, fault := o.Source.settings(&faults, o.Colour)
+	if fault != nil && !errors.Is(fault, ErrConfig) {
+		return fault
 	}
-	settings := config.Defaults()
-	if p != nil {
-		settings = p.cfg.Settings
-	}
-	client := control.NewClient(socketPath(&settings))
+	client := control.NewClient(socketPath(settings))
 	if _, err := client.Status(ctx); !errors.Is(err, control.ErrNotRunning) {
 		if err != nil {
 			return err
 		}
 		return f(viaDaemon{client})
 	}
-	if diags.HasErrors() {
-		return errors.Join(ErrConfig, diags.WriteText(o.Stderr, o.Colour))
+	if fault != nil && !errors.Is(fault, config.ErrNoFile) {
+		_, err := o.Stderr.Write(faults.Bytes())
+		return errors.Join(fault, err)
 	}
 	if _, err := os.Stat(filepath.Join(settings.Storage, state.FileName)); errors.Is(err, fs.ErrNotExist) && !change {
 		return o.print(nil)
@@ -123,21 +121,21 @@ func (o *BansOptions) with(ctx context.Context, change bool, f func(keeping) err
 	if change {
 		unlock, err := state.Lock(settings.Storage)
 		if errors.Is(err, state.ErrLocked) {
-			return fmt.Errorf("%w, but it does not answer on %s", err, socketPath(&settings))
+			return fmt.Errorf("%w, but it does not answer on %s", err, socketPath(settings))
 		}
 		if err != nil {
 			return err
 		}
 		defer func() { _ = unlock() }() // the lock ends with the process in any case
 	}
-	db, err := state.OpenSound(settings.Storage, stateLimits(&settings))
+	db, err := state.OpenSound(settings.Storage, stateLimits(settings))
 	if errors.Is(err, state.ErrDamaged) {
 		return fmt.Errorf("%w; pyruse run sets it aside and begins a new one", err)
 	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(&direct{db, &settings}), db.Close())
+	return errors.Join(f(&direct{db, settings}), db.Close())
 }
 
 type viaDaemon struct{ client *control.Client }

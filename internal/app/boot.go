@@ -36,7 +36,7 @@ func Boot(ctx context.Context, o BootOptions) error {
 	if err != nil || len(backends) == 0 && len(o.Modules) > 0 {
 		return err
 	}
-	settings, fault := bootSettings(o)
+	settings, fault := o.Source.settings(o.Stderr, o.Colour)
 	db, aside, err := state.Open(settings.Storage, stateLimits(settings), time.Now())
 	if err != nil {
 		return errors.Join(fault, err)
@@ -68,20 +68,6 @@ func bootBackends(modules []string) ([]string, error) {
 		}
 	}
 	return backends, nil
-}
-
-// bootSettings reads the configuration; where that fails, the built-in settings serve.
-func bootSettings(o BootOptions) (*config.Settings, error) {
-	var diags config.Diagnostics
-	p, err := read(o.Source, &diags)
-	if err == nil && diags.HasErrors() {
-		err = errors.Join(ErrConfig, diags.WriteText(o.Stderr, o.Colour))
-	}
-	if p == nil {
-		s := config.Defaults()
-		return &s, errors.Join(ErrConfig, err)
-	}
-	return &p.cfg.Settings, err
 }
 
 func restore(ctx context.Context, o BootOptions, c *config.Settings, db *state.DB, backends []string) error {

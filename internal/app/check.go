@@ -19,54 +19,72 @@ import (
 
 // CheckOptions say what is checked, and how the result is shown.
 type CheckOptions struct {
-	Source Source
-	System bool // also what only the machine knows
-	Dump   bool // print the compiled workflow
-	Format Format
-	Colour bool
-	Stdout io.Writer
+	Source    Source
+	Candidate *config.Candidate // a fragment that is not in its place yet; nil: none
+	Strict    bool              // warnings are faults, too
+	System    bool              // also what only the machine knows
+	Dump      bool              // print the compiled workflow
+	Format    Format
+	Colour    bool
+	Version   string // of Pyruse, for SARIF
+	Stdout    io.Writer
+}
+
+// NewCandidate returns the fragment in a file, - for in, which will have that name; "": the name that it has.
+func NewCandidate(path, name string, in io.Reader) *config.Candidate {
+	return &config.Candidate{Path: path, Name: name, In: in}
 }
 
 // ErrSystem is returned when the configuration is sound, but the machine is not ready for it.
 var ErrSystem = errors.New("the machine is not ready for this configuration")
 
 // Check loads the configuration as Run does and prints every fault. It returns
-// ErrConfig if there are errors.
+// ErrConfig if there are errors; with Strict, also if there are warnings.
 func Check(ctx context.Context, o CheckOptions) error {
-	l, err := load(o.Source, func(s *config.Settings) (*action.World, error) { return replayWorld(s, nil) })
+	l, err := o.load()
 	if err != nil {
 		return err
 	}
-	if err := writeDiagnostics(o.Stdout, &l.diags, o.Format, o.Colour); err != nil {
+	if err := writeDiagnostics(o.Stdout, l.diags, o.Format, o.Colour, o.Version); err != nil {
 		return err
 	}
-	if l.diags.HasErrors() {
+	if _, warnings := l.diags.Count(); l.diags.HasErrors() || o.Strict && warnings > 0 {
 		return ErrConfig
 	}
-	p := l.prog
-	if o.Dump {
-		return p.graph.Dump(o.Stdout)
+	if o.Dump && !l.usable() { // because of what is no fault of the candidate
+		return errors.New("the configuration cannot be run: see pyruse check")
 	}
-	if err := o.sound(p, &l.diags); err != nil {
+	if o.Dump {
+		return l.prog.graph.Dump(o.Stdout)
+	}
+	if err := o.sound(l); err != nil {
 		return err
 	}
 	if o.System {
-		return o.system(ctx, p, l.world)
+		return o.system(ctx, l.prog, l.world)
 	}
 	return nil
 }
 
+func (o *CheckOptions) load() (*loaded, error) {
+	world := func(s *config.Settings) (*action.World, error) { return replayWorld(s, nil) }
+	if o.Candidate == nil {
+		return load(o.Source, world)
+	}
+	return loadCandidate(o.Source, o.Candidate, world)
+}
+
 // sound says that there is nothing to complain about.
-func (o *CheckOptions) sound(p *program, diags *config.Diagnostics) error {
-	if o.Format == JSON {
+func (o *CheckOptions) sound(l *loaded) error {
+	if o.Format != Text {
 		return nil
 	}
-	steps := 0
-	for _, c := range p.cfg.Chains {
-		steps += len(c.Steps)
+	_, warnings := l.diags.Count()
+	noun := "warnings"
+	if warnings == 1 {
+		noun = "warning"
 	}
-	_, warnings := diags.Count()
-	_, err := fmt.Fprintf(o.Stdout, "%s: %d chains, %d steps, %d warnings, no errors\n", p.path, len(p.cfg.Chains), steps, warnings)
+	_, err := fmt.Fprintf(o.Stdout, "%s, %d %s, no errors\n", l.prog.cfg, warnings, noun)
 	return err
 }
 

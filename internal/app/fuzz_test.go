@@ -37,10 +37,11 @@ var fuzzEntries = []string{
 func compiled(t *testing.T, source []byte, out io.Writer) (*program, *printer, *config.Diagnostics) {
 	t.Helper()
 	var diags config.Diagnostics
-	p := newProgram("fuzz.json", config.Read(config.NewFile("fuzz.json", source), &diags), &diags)
-	if p == nil {
+	cfg := config.Read(config.NewFile("fuzz.json", source), &diags)
+	if cfg == nil {
 		return nil, nil, &diags
 	}
+	p := newProgram(cfg, &diags)
 	printer := newPrinter(bufio.NewWriter(out), JSON, false)
 	world, err := replayWorld(&p.cfg.Settings, printer)
 	if err != nil {

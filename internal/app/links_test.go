@@ -216,7 +216,7 @@ func checkLinks(t *rapid.T) {
 	text := source(chains)
 	m := newLinkModel(chains)
 	var diags config.Diagnostics
-	p := newProgram("links.json", config.Read(config.NewFile("links.json", text), &diags), &diags)
+	p := newProgram(config.Read(config.NewFile("links.json", text), &diags), &diags)
 	var out bytes.Buffer
 	printer := newPrinter(bufio.NewWriter(&out), JSON, false)
 	world, err := replayWorld(&p.cfg.Settings, printer)

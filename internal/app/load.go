@@ -31,17 +31,29 @@ type Format string
 const (
 	Text Format = "text"
 	JSON Format = "json"
+	// SARIF is the format of static analysis results, for editors and CI; only Check knows it.
+	SARIF Format = "sarif"
 )
 
-// Source says where the configuration is.
+// Source says where the configuration is; see config.Layers.
 type Source struct {
-	Config string // --config, "" to look for it
-	Extra  string // $PYRUSE_EXTRA
+	Config  string   // --config, "" to look for it
+	Extra   string   // $PYRUSE_EXTRA
+	Dirs    []string // --config-dir: the folders of fragments, the lowest first; nil: the system's
+	Environ []string // of the process
+	Set     []string // --set
+}
+
+func (s Source) layers() config.Layers {
+	dirs := s.Dirs
+	if dirs == nil {
+		dirs = config.DefaultDirs()
+	}
+	return config.Layers{Config: s.Config, Extra: s.Extra, Dirs: dirs, Environ: s.Environ, Set: s.Set}
 }
 
 // program is a loaded and compiled configuration.
 type program struct {
-	path  string
 	cfg   *config.Config
 	names *entry.Names
 	graph *workflow.Graph // nil when there were errors
@@ -56,27 +68,14 @@ func newRegistry(world *action.World) *workflow.Registry {
 	return r
 }
 
-// read finds and reads the configuration. The program is nil when there is
-// nothing that could be compiled; faults are in diags.
-func read(src Source, diags *config.Diagnostics) (*program, error) {
-	path, err := config.Find(src.Config, src.Extra)
-	if err != nil {
-		return nil, err
-	}
-	return newProgram(path, config.Load(path, diags), diags), nil
-}
-
-// newProgram returns what could be read, nil if that is nothing.
-func newProgram(path string, cfg *config.Config, diags *config.Diagnostics) *program {
-	if cfg == nil {
-		return nil
-	}
+// newProgram returns a configuration that can be compiled.
+func newProgram(cfg *config.Config, diags *config.Diagnostics) *program {
 	decode, err := decoder(cfg.Settings.Encoding)
 	if err != nil {
 		diags.Errorf(cfg.At("8bit-message-encoding"), "use an IANA name, such as iso-8859-15 or windows-1252", "%v", err)
 	}
 	names := entry.NewNames(decode)
-	return &program{path: path, cfg: cfg, names: names, ident: names.Slot("SYSLOG_IDENTIFIER")}
+	return &program{cfg: cfg, names: names, ident: names.Slot("SYSLOG_IDENTIFIER")}
 }
 
 // compile lays the track, with steps that work with world.
@@ -86,47 +85,114 @@ func (p *program) compile(world *action.World, diags *config.Diagnostics) {
 
 // loaded is what came of a configuration.
 type loaded struct {
-	prog  *program      // nil if nothing could be read; its graph is nil if it cannot be run
-	world *action.World // what the steps work with; nil if prog is
-	diags config.Diagnostics
+	prog  *program
+	world *action.World // what the steps work with
+	diags *config.Diagnostics
 }
+
+// newWorld makes what the steps of a configuration work with.
+type newWorld func(*config.Settings) (*action.World, error)
 
 // load reads, checks and compiles the configuration, with steps that work with what world returns. An error means that
 // this was not possible; faults of the configuration are in diags.
-func load(src Source, world func(*config.Settings) (*action.World, error)) (*loaded, error) {
-	var l loaded
-	var err error
-	l.prog, err = read(src, &l.diags)
+func load(src Source, world newWorld) (*loaded, error) {
+	sources, err := gather(src.layers())
+	if err != nil {
+		return nil, err
+	}
+	return compile(sources, world)
+}
+
+// loadCandidate is load with a fragment that is not in its place yet. In the diagnostics is only what it brings about: what is wrong with it,
+// and with others because of it.
+func loadCandidate(src Source, candidate *config.Candidate, world newWorld) (*loaded, error) {
+	layers := src.layers()
+	if len(layers.Dirs) == 0 {
+		return nil, errors.New("there is no folder that the fragment could stand in: name one with --config-dir")
+	}
+	layers.Candidate = candidate
+	sources, err := gather(layers)
+	if err != nil {
+		return nil, err
+	}
+	with, err := compile(sources, world)
+	if err != nil {
+		return nil, err
+	}
+	layers.Candidate = nil
+	without := &config.Diagnostics{}
+	if sources, err = gather(layers); err == nil {
+		before, err := compile(sources, world)
+		if err != nil {
+			return nil, err
+		}
+		without = before.diags
+	} else if !errors.Is(err, config.ErrNoFile) {
+		return nil, err
+	}
+	with.diags = with.diags.Since(without)
+	return with, nil
+}
+
+// gather finds and reads the sources of the configuration.
+func gather(l config.Layers) (*config.Sources, error) {
+	sources, err := config.Gather(l)
 	if errors.Is(err, config.ErrNoFile) {
 		return nil, errors.Join(ErrConfig, err)
 	}
-	if err != nil || l.prog == nil {
-		return &l, err
-	}
-	if l.world, err = world(&l.prog.cfg.Settings); err != nil {
-		return nil, err
-	}
-	l.prog.compile(l.world, &l.diags)
-	return &l, nil
+	return sources, err
 }
 
-// usable reports whether the configuration can be run.
-func (l *loaded) usable() bool { return l.prog != nil && l.prog.graph != nil }
+// compile compiles what the sources add up to, without the fragments that have faults.
+func compile(sources *config.Sources, world newWorld) (*loaded, error) {
+	var l loaded
+	var failure error
+	_, l.diags = sources.Settle(config.Checks{
+		All: func(cfg *config.Config, diags *config.Diagnostics) {
+			l.prog = newProgram(cfg, diags)
+			var err error
+			if l.world, err = world(&cfg.Settings); err != nil {
+				failure = err
+				return
+			}
+			l.prog.compile(l.world, diags)
+		},
+		Links: workflow.CheckLinks,
+	})
+	return &l, failure
+}
 
-// mustLoad is load for commands that only go on with a sound configuration: otherwise it
-// writes all faults, and returns ErrConfig.
-func mustLoad(src Source, world func(*config.Settings) (*action.World, error), stderr io.Writer, colour bool) (*program, *action.World, error) {
-	l, err := load(src, world)
+// usable reports whether the configuration can be run: what is left of it when the fragments with faults are left out.
+func (l *loaded) usable() bool { return l.prog.cfg.Sound && l.prog.graph != nil }
+
+// settings returns the settings that the daemon would run with, and writes all faults where the configuration cannot be run; then
+// the error is ErrConfig, and the settings are what could be read.
+func (s Source) settings(stderr io.Writer, colour bool) (*config.Settings, error) {
+	l, err := load(s, func(c *config.Settings) (*action.World, error) { return replayWorld(c, nil) })
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := l.diags.WriteText(stderr, colour); err != nil {
-		return nil, nil, err
+		defaults := config.Defaults()
+		return &defaults, err
 	}
 	if !l.usable() {
-		return nil, nil, ErrConfig
+		err = errors.Join(ErrConfig, l.diags.WriteText(stderr, colour))
 	}
-	return l.prog, l.world, nil
+	return &l.prog.cfg.Settings, err
+}
+
+// mustLoad is load for commands that only go on with a configuration that can be run. Otherwise it returns ErrConfig. All
+// faults are written.
+func mustLoad(src Source, world newWorld, stderr io.Writer, colour bool) (*loaded, error) {
+	l, err := load(src, world)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.diags.WriteText(stderr, colour); err != nil {
+		return nil, err
+	}
+	if !l.usable() {
+		return nil, ErrConfig
+	}
+	return l, nil
 }
 
 // decoder returns the function that reads 8-bit text in the named charset.
@@ -200,9 +266,12 @@ func charset(name string) (encoding.Encoding, error) {
 }
 
 // writeDiagnostics writes the faults in the wanted format.
-func writeDiagnostics(w io.Writer, diags *config.Diagnostics, format Format, colour bool) error {
-	if format == JSON {
+func writeDiagnostics(w io.Writer, diags *config.Diagnostics, format Format, colour bool, version string) error {
+	switch format {
+	case JSON:
 		return diags.WriteJSON(w)
+	case SARIF:
+		return diags.WriteSARIF(w, version)
 	}
 	return diags.WriteText(w, colour)
 }

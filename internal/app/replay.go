@@ -40,12 +40,13 @@ var ErrInput = errors.New("parts of the input could not be read")
 func Replay(ctx context.Context, o ReplayOptions) error {
 	out := bufio.NewWriterSize(o.Stdout, 64<<10)
 	printer := newPrinter(out, o.Format, o.Colour)
-	p, _, err := mustLoad(o.Source, func(s *config.Settings) (*action.World, error) {
+	l, err := mustLoad(o.Source, func(s *config.Settings) (*action.World, error) {
 		return replayWorld(s, printer)
 	}, o.Stderr, o.Colour)
 	if err != nil {
 		return err
 	}
+	p := l.prog
 	source, err := o.open(&p.cfg.Settings.Journal)
 	if err != nil {
 		return err

@@ -83,9 +83,12 @@ func (s *service) open() error {
 }
 
 func (s *service) openConfig() error {
-	var err error
-	s.prog, s.world, err = mustLoad(s.opts.Source, s.newWorld, s.opts.Stderr, s.opts.Colour)
-	return err
+	l, err := mustLoad(s.opts.Source, s.newWorld, s.opts.Stderr, s.opts.Colour)
+	if err != nil {
+		return err
+	}
+	s.prog, s.world = l.prog, l.world
+	return nil
 }
 
 func (s *service) settings() *config.Settings { return &s.prog.cfg.Settings }
@@ -252,7 +255,7 @@ func (s *service) serve(ctx context.Context) error {
 			s.say(journal.MsgControlFailed, 3, err.Error())
 		}
 	})
-	s.say(journal.MsgStarted, 6, fmt.Sprintf("started with %s", s.prog.path), journal.Field{Name: journal.FieldFile, Value: s.prog.path})
+	s.say(journal.MsgStarted, 6, "started with "+s.prog.cfg.String(), journal.Field{Name: journal.FieldFile, Value: s.prog.cfg.Main()})
 	if err := receiver(s.settings(), s.world); err != nil {
 		s.say(journal.MsgMailFailed, 4, err.Error())
 	}

@@ -1,33 +1,108 @@
 package config
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
-	"io"
-	"io/fs"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 )
 
-// Config is a configuration as it was read: in order, with places, its values checked as far
+// Config is a configuration as its sources add up: in order, with places, its values checked as far
 // as that is possible without knowing the modules.
 type Config struct {
-	File     *File
-	Chains   []Chain
+	Chains   []Chain // in the order in which they run
 	Settings Settings
-	root     *Node
+	Sound    bool // the main file, the variables and the options have no errors; fragments with errors are left out
+
+	sources *Sources
+	chains  *Node // merged, with the keys that were deleted
+	lists   *Node // likewise
 }
 
-// At returns the place of a top-level value; the place of the file's object if the key is not given.
+// At returns the place of a setting, "email" or "email.to"; that of the main file's object if it is not given.
 func (c *Config) At(key string) Pos {
-	if n := c.root.Get(key); n != nil {
+	if n := c.setting(key); n != nil {
 		return n.Pos
 	}
-	return Pos{c.File, c.root.Pos.Start, c.root.Pos.Start + 1}
+	return c.sources.top()
+}
+
+// setting returns the value of a setting that is in force, nil if it is a built-in one.
+func (c *Config) setting(key string) *Node {
+	path := strings.Split(key, ".")
+	for _, x := range slices.Backward(c.sources.list) {
+		if x.State != Used || x.root == nil || x.Layer == LayerDefault {
+			continue
+		}
+		n := x.root
+		for _, k := range path {
+			if n = n.Get(k); n != nil && n.Kind == Null {
+				return nil // deleted here
+			}
+		}
+		if n != nil {
+			return n
+		}
+	}
+	return nil
+}
+
+// Main returns the name of the main file, "" if there is none.
+func (c *Config) Main() string {
+	if c.sources.main == nil {
+		return ""
+	}
+	return c.sources.main.File.Name
+}
+
+// Sources returns all sources, also those that are not used, in their order.
+func (c *Config) Sources() []*Source { return c.sources.list }
+
+// String says in one line what the configuration is made of: "/etc/pyruse/pyruse.json and 2 fragments: 12 chains, 40 steps".
+func (c *Config) String() string {
+	var parts []string
+	if main := c.Main(); main != "" {
+		parts = append(parts, main)
+	}
+	used, out, steps := 0, 0, 0
+	for _, x := range c.sources.list {
+		switch {
+		case x.Layer != LayerFragment:
+		case x.State == Used:
+			used++
+		case x.State == LeftOut:
+			out++
+		}
+	}
+	if used > 0 {
+		parts = append(parts, count(used, "fragment"))
+	}
+	for _, chain := range c.Chains {
+		steps += len(chain.Steps)
+	}
+	text := fmt.Sprintf("%s: %s, %s", strings.Join(parts, " and "), count(len(c.Chains), "chain"), count(steps, "step"))
+	if out > 0 {
+		text += fmt.Sprintf("; %s left out because of faults", count(out, "fragment"))
+	}
+	return text
+}
+
+// count returns a number with its noun.
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// top returns the place of the main file's object.
+func (s *Sources) top() Pos {
+	if s.main == nil || s.main.root == nil {
+		return Pos{}
+	}
+	at := s.main.root.Pos
+	return Pos{at.File, at.Start, at.Start + 1}
 }
 
 // Settings is all of the configuration but the chains.
@@ -42,7 +117,6 @@ type Settings struct {
 	Journal  Journal  `json:"journal"`
 	Control  Control  `json:"control"`
 	Limits   Limits   `json:"limits"`
-	Actions  *Node    `json:"actions"`
 }
 
 // Email says where mail comes from, where it goes, and how.
@@ -87,10 +161,15 @@ type Limits struct {
 
 // Chain is one execution chain.
 type Chain struct {
-	Label string
-	Pos   Pos
-	Steps []Step
+	Label    string
+	Pos      Pos // where it is first named
+	Order    int64
+	Disabled bool // links lead through it, as if it had no steps
+	Steps    []Step
 }
+
+// DefaultOrder is the order of a chain that does not say another.
+const DefaultOrder = 500
 
 // Step is one step of a chain.
 type Step struct {
@@ -102,6 +181,7 @@ type Step struct {
 	Then      *Link
 	Else      *Link
 	Allow     []Allow
+	Flawed    bool // what is wrong with the form of its args was reported already
 }
 
 // Allow switches a warning of the static analysis off, for one step.
@@ -139,132 +219,101 @@ func Defaults() Settings {
 	}
 }
 
-// ErrNoFile is returned by Find when there is no configuration anywhere.
-var ErrNoFile = errors.New("there is no configuration")
-
-// Find returns the path of pyruse.json: explicit if it is not empty, then in the
-// folder extra ($PYRUSE_EXTRA), then in /etc/pyruse.
-func Find(explicit, extra string) (string, error) {
-	if explicit != "" {
-		return explicit, nil
-	}
-	tried := []string{"/etc/pyruse/pyruse.json"}
-	if extra != "" {
-		tried = slices.Insert(tried, 0, filepath.Join(extra, "pyruse.json"))
-	}
-	for _, path := range tried {
-		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("%w: looked for %v; name one with --config FILE", ErrNoFile, tried)
-}
-
-// Load reads and checks a file. A file that cannot be read is a diagnostic, too.
-// The configuration is nil when it has no usable structure.
-func Load(path string, diags *Diagnostics) *Config {
-	data, err := readBounded(path)
-	if err != nil {
-		reason := err
-		var pathErr *fs.PathError
-		if errors.As(err, &pathErr) {
-			reason = pathErr.Err
-		}
-		diags.Errorf(Pos{File: &File{Name: path, lines: []int{0}}}, "", "cannot read the configuration: %v", reason)
-		return nil
-	}
-	return Read(NewFile(path, data), diags)
-}
-
-// readBounded reads at most one byte more than MaxFileSize, so that a huge file is noticed, not loaded.
-func readBounded(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		return nil, errors.New("it is a directory")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(io.LimitReader(f, MaxFileSize+1))
-	return data, errors.Join(err, f.Close())
-}
-
-// Read checks the content of a file.
+// Read checks the content of a single file, as the main file of a configuration without anything else. It is
+// nil when the file has no usable structure.
 func Read(f *File, diags *Diagnostics) *Config {
-	root := Parse(f, diags)
-	if root == nil {
+	main := &Source{Layer: LayerMain}
+	main.read(f)
+	s := &Sources{list: []*Source{defaultSource(), main}, main: main}
+	diags.add(&main.faults, nil)
+	if main.root == nil {
 		return nil
 	}
-	if root.Kind != Object {
-		diags.Errorf(root.Pos, `a configuration is a JSON object: {"actions": {…}}`, "the file holds %s; it must hold an object", root.Kind)
-		return nil
+	return s.config(diags)
+}
+
+// config returns what the sources that are used add up to.
+func (s *Sources) config(diags *Diagnostics) *Config {
+	c := &Config{sources: s, Sound: true}
+	var layers [LayerOption + 1]*Node
+	files := LayerMain // and fragments
+	for _, x := range s.list {
+		if x.State != Used || x.root == nil {
+			continue
+		}
+		layer := x.Layer
+		if layer == LayerFragment {
+			layer = files
+		}
+		layers[layer] = merge(layers[layer], x.root)
 	}
-	c := &Config{File: f, Settings: Defaults(), root: root}
-	d := decoder{what: "the configuration", owner: root.Pos, diags: diags}
-	d.object(root, reflect.ValueOf(&c.Settings).Elem())
-	warnUnknown(root, diags)
-	checkSettings(root, &c.Settings, diags)
-	readChains(root, c, diags)
+	c.chains, c.lists = layers[files].Get(keyActions), layers[files].Get(keyLists)
+	for i, n := range layers {
+		layers[i] = settled(n)
+	}
+	var err error
+	if c.Settings, err = settle(layers[:]...); err != nil && !s.faulty() {
+		diags.Errorf(s.top(), "", "%v", err)
+	}
+	c.checkSettings(diags)
+	c.readChains(diags)
 	return c
 }
 
-// warnUnknown warns of top-level keys that Pyruse does not know: they may be the
-// settings of a custom module, or a slip of the pen.
-func warnUnknown(root *Node, diags *Diagnostics) {
-	var known []string
-	t := reflect.TypeFor[Settings]()
-	for i := range t.NumField() {
-		known = append(known, t.Field(i).Tag.Get("json"))
-	}
-	for _, m := range root.Members {
-		if ownKey(m.Name) || slices.Contains(known, m.Name) {
-			continue
-		}
-		diags.Warnf(m.NamePos, DidYouMean(m.Name, known), "unknown key %q is left alone", m.Name)
-	}
+// faulty reports whether a source that is used has errors of its own: values may have the wrong type then.
+func (s *Sources) faulty() bool {
+	return slices.ContainsFunc(s.list, func(x *Source) bool { return x.State == Used && x.faults.HasErrors() })
 }
 
-func checkSettings(root *Node, s *Settings, diags *Diagnostics) {
+// checkSettings reports what the schema cannot tell.
+func (c *Config) checkSettings(diags *Diagnostics) {
+	s := &c.Settings
 	if s.Storage == "" {
-		diags.Errorf(root.Get("storage").Pos, "", `"storage" is empty; it must name a folder`)
+		diags.Errorf(c.At("storage"), "", `"storage" is empty; it must name a folder`)
 	}
 	if len(s.Email.Sendmail) == 0 {
-		diags.Errorf(root.Get("email").Get("sendmail").Pos, `the default is ["/usr/bin/sendmail", "-t"]`, `"sendmail" is empty; it must name a program`)
+		diags.Errorf(c.At("email.sendmail"), `the default is ["/usr/bin/sendmail", "-t"]`, `"sendmail" is empty; it must name a program`)
 	}
-	if nets := root.Get("neverBan"); nets != nil && nets.Kind == Array {
-		for _, e := range nets.Elems {
-			if _, err := ParseNet(e.Text); e.Kind == String && err != nil {
-				diags.Errorf(e.Pos, "", `"neverBan": %v`, err)
-			}
+	checkNets(c.setting("neverBan"), diags)
+	var given []string
+	for key, is := range map[string]bool{
+		"directory": s.Journal.Directory != "", "namespace": s.Journal.Namespace != "", "files": len(s.Journal.Files) > 0,
+	} {
+		if is {
+			given = append(given, "journal."+key)
 		}
 	}
-	journal := root.Get("journal")
-	sources := 0
-	for _, given := range []bool{s.Journal.Directory != "", s.Journal.Namespace != "", len(s.Journal.Files) > 0} {
-		if given {
-			sources++
-		}
+	if len(given) > 1 { // that of the highest file is one too many
+		at := slices.MaxFunc(given, func(a, b string) int { return ComparePos(c.At(a), c.At(b)) })
+		diags.Errorf(c.At(at), "keep one of them, and set the others to null", `"directory", "namespace" and "files" exclude each other`)
 	}
-	if sources > 1 {
-		diags.Errorf(journal.Pos, "", `"directory", "namespace" and "files" exclude each other`)
-	}
-	atLeast(journal, "maxField", s.Journal.MaxField, 1024, diags)
-	limits := root.Get("limits")
-	atLeast(limits, "counterKeys", s.Limits.CounterKeys, 1, diags)
-	atLeast(limits, "dnat", s.Limits.DNAT, 1, diags)
-	atLeast(limits, "bans", s.Limits.Bans, 1, diags)
-	atLeast(limits, "reportLines", s.Limits.ReportLines, 1, diags)
-	atLeast(limits, "outbox", s.Limits.Outbox, 1, diags)
 }
 
-func atLeast(parent *Node, key string, value, least int64, diags *Diagnostics) {
-	if n := parent.Get(key); n != nil && n.Kind == Number && value < least {
-		diags.Errorf(n.Pos, "", "%q is %s; it must be at least %d", key, n.Text, least)
+// checkNets reports what in a list of networks is none.
+func checkNets(nets *Node, diags *Diagnostics) {
+	if nets == nil || nets.Kind != Array {
+		return
 	}
+	for _, e := range nets.Elems {
+		if _, err := ParseNet(e.Text); e.Kind == String && err != nil {
+			diags.Errorf(e.Pos, "", `"neverBan": %v`, err)
+		}
+	}
+}
+
+// ComparePos orders places by their files (see CompareFile), and within a file.
+func ComparePos(a, b Pos) int { return cmp.Or(CompareFile(a, b), cmp.Compare(a.Start, b.Start)) }
+
+// CompareFile orders places by their files: those of a configuration in the order in which they apply, others by name.
+func CompareFile(a, b Pos) int {
+	return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.fileName(), b.fileName()))
+}
+
+func (p Pos) rank() int {
+	if p.File == nil {
+		return 0
+	}
+	return p.File.rank
 }
 
 // NeverBanNets returns the networks of neverBan; those that are not networks were reported by Read.
@@ -295,72 +344,88 @@ func ParseNet(s string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-func readChains(root *Node, c *Config, diags *Diagnostics) {
-	actions := c.Settings.Actions
-	if actions == nil || actions.Kind == Null {
-		diags.Warnf(Pos{root.Pos.File, root.Pos.Start, root.Pos.Start + 1}, `add "actions": {"label": [steps…]}`,
+// readChains reads the chains and puts them in the order in which they run: by order, then by file, then by
+// place in the file.
+func (c *Config) readChains(diags *Diagnostics) {
+	if c.chains == nil || c.chains.Kind == Null {
+		if c.sources.faulty() {
+			return // what is missing may be what could not be read
+		}
+		diags.Warnf(c.sources.top(), `add "actions": {"label": [steps…]}`,
 			`there is no "actions": nothing will be done with any entry`)
 		return
 	}
-	if actions.Kind != Object {
-		diags.Errorf(actions.Pos, `it maps labels to chains: {"label": [steps…]}`, `"actions" is %s; it must be an object`, actions.Kind)
-		return
+	for _, m := range c.chains.Members {
+		if m.Value.Kind == Object {
+			c.Chains = append(c.Chains, c.readChain(m, diags))
+		}
 	}
-	for _, m := range actions.Members {
-		if ownKey(m.Name) && m.Value.Kind != Array {
-			continue // the administrator's own; a list is a chain, whatever its label
-		}
-		chain := Chain{Label: m.Name, Pos: m.NamePos}
-		if m.Value.Kind != Array {
-			diags.Errorf(m.Value.Pos, "", "chain %q is %s; it must be a list of steps", m.Name, m.Value.Kind)
-		}
-		for i, n := range m.Value.Elems {
-			chain.Steps = append(chain.Steps, readStep(n, fmt.Sprintf("%s[%d]", m.Name, i), diags))
-		}
-		c.Chains = append(c.Chains, chain)
-	}
+	slices.SortStableFunc(c.Chains, func(a, b Chain) int { return cmp.Compare(a.Order, b.Order) })
 }
 
-func readStep(n *Node, name string, diags *Diagnostics) Step {
-	step := Step{Pos: n.Pos}
-	var raw struct {
-		Filter string `json:"filter"`
-		Action string `json:"action"`
-		Args   *Node  `json:"args"`
-		Then   string `json:"then"`
-		Else   string `json:"else"`
-		Allow  *Node  `json:"allow"`
+func (c *Config) readChain(m Member, diags *Diagnostics) Chain {
+	chain := Chain{Label: m.Name, Pos: m.NamePos, Order: DefaultOrder}
+	if n := m.Value.Get(keyOrder); n != nil && n.Kind == Number {
+		if order, err := n.Int64(); err == nil {
+			chain.Order = order
+		}
 	}
-	before, _ := diags.Count()
-	d := decoder{prefix: name + ": ", what: "the step", owner: n.Pos, diags: diags, strict: true}
-	d.object(n, reflect.ValueOf(&raw).Elem())
-	after, _ := diags.Count()
-	if neither := raw.Filter == "" && raw.Action == ""; before != after || neither {
-		if neither && (n.Kind == Object || n.Kind == Null) && !triesToBeStep(n) {
+	if n := m.Value.Get(keyEnabled); n != nil && n.Kind == Bool && !n.Bool {
+		chain.Disabled = true
+	}
+	steps := m.Value.Get(keySteps)
+	switch {
+	case (steps == nil || steps.Kind == Null) && c.sources.faulty(): // what is missing may be what could not be read
+	case steps == nil || steps.Kind == Null:
+		var labels []string
+		for _, other := range c.chains.Members {
+			if other.Value.Kind == Object && other.Value.Get(keySteps) != nil {
+				labels = append(labels, other.Name)
+			}
+		}
+		diags.Warnf(m.Value.Pos, DidYouMean(m.Name, labels), "the chain %q has no steps: no file gives it any", m.Name)
+	case !chain.Disabled:
+		for i, n := range steps.Elems {
+			chain.Steps = append(chain.Steps, c.readStep(n, fmt.Sprintf("%s[%d]", m.Name, i), diags))
+		}
+	}
+	return chain
+}
+
+// readStep reads a step. What is wrong with its form was reported when its file was validated.
+func (c *Config) readStep(n *Node, name string, diags *Diagnostics) Step {
+	step := Step{Pos: n.Pos}
+	if n.Kind != Object {
+		return step
+	}
+	filter, action := n.word("filter"), n.word("action")
+	switch {
+	case filter == nil && action == nil:
+		if !triesToBeStep(n) {
 			diags.Errorf(Pos{n.Pos.File, n.Pos.Start, n.Pos.Start + 1}, `a step has "filter": "filter_…" or "action": "action_…"`,
 				"%s is neither a filter nor an action", name)
 		}
 		return step
-	}
-	switch {
-	case raw.Filter != "" && raw.Action != "":
-		diags.Errorf(n.Get("action").Pos, "make it two steps", "%s is both a filter and an action", name)
+	case filter != nil && action != nil:
+		diags.Errorf(action.Pos, "make it two steps", "%s is both a filter and an action", name)
 		return step
-	case raw.Filter != "":
-		step.Module, step.ModulePos = raw.Filter, n.Get("filter").Pos
+	case filter != nil:
+		step.Module, step.ModulePos = filter.Text, filter.Pos
 	default:
-		step.IsAction, step.Module, step.ModulePos = true, raw.Action, n.Get("action").Pos
+		step.IsAction, step.Module, step.ModulePos = true, action.Text, action.Pos
 	}
-	if raw.Args != nil && raw.Args.Kind != Null {
-		step.Args = raw.Args
-		if raw.Args.Kind != Object {
-			diags.Errorf(raw.Args.Pos, "", `%s: "args" is %s; it must be an object`, name, raw.Args.Kind)
+	if args := n.Get("args"); args != nil && args.Kind == Object {
+		var ok bool
+		if step.Args, ok = c.withLists(args, name, diags); !ok {
 			step.Module = ""
 		}
+		step.Flawed = args.flawed
+	} else if args != nil && args.Kind != Null {
+		step.Module = ""
 	}
 	step.Then = link(n.Get("then"))
 	step.Else = link(n.Get("else"))
-	step.Allow = readAllow(raw.Allow, name, diags)
+	step.Allow = readAllow(n.Get("allow"), name, diags)
 	if step.IsAction && step.Else != nil {
 		diags.Warnf(step.Else.Pos, "remove it", `%s: an action has no "else"; it is ignored`, name)
 		step.Else = nil
@@ -368,33 +433,29 @@ func readStep(n *Node, name string, diags *Diagnostics) Step {
 	return step
 }
 
+// word returns the value of a key if it is a text, and not empty.
+func (n *Node) word(key string) *Node {
+	if v := n.Get(key); v != nil && v.Kind == String && v.Text != "" {
+		return v
+	}
+	return nil
+}
+
 // readAllow reads a list of "code: reason".
 func readAllow(n *Node, name string, diags *Diagnostics) []Allow {
-	if n == nil || n.Kind == Null {
-		return nil
-	}
-	const hint = `it lists warnings with the reason why they are switched off: ["forgeable-ban: only root can log in here"]`
-	if n.Kind != Array {
-		diags.Errorf(n.Pos, hint, `%s: "allow" is %s; it must be a list`, name, n.Kind)
+	if n == nil || n.Kind != Array {
 		return nil
 	}
 	var list []Allow
-	for i, e := range n.Elems {
+	for _, e := range n.Elems {
+		if e.Kind != String {
+			continue
+		}
 		code, reason, _ := strings.Cut(e.Text, ":")
 		a := Allow{Code(strings.TrimSpace(code)), strings.TrimSpace(reason), e.Pos}
 		switch {
-		case e.Kind != String:
-			diags.Errorf(e.Pos, hint, `%s: "allow": element %d is %s; it must be a string`, name, i, e.Kind)
 		case !IsRule(a.Code):
-			var known []string
-			for _, r := range Rules {
-				known = append(known, string(r.Code))
-			}
-			hint := DidYouMean(string(a.Code), known)
-			if hint == "" {
-				hint = "the warnings are " + strings.Join(known, ", ")
-			}
-			diags.Errorf(e.Pos, hint, `%s: "allow": there is no warning %q`, name, a.Code)
+			diags.Errorf(e.Pos, ruleHint(a.Code), `%s: "allow": there is no warning %q that can be switched off`, name, a.Code)
 		case a.Reason == "":
 			diags.Errorf(e.Pos, fmt.Sprintf(`write "%s: why it is right here"`, a.Code), `%s: "allow": the reason is missing`, name)
 		default:
@@ -402,6 +463,18 @@ func readAllow(n *Node, name string, diags *Diagnostics) []Allow {
 		}
 	}
 	return list
+}
+
+// ruleHint returns what may be meant by a code that is none.
+func ruleHint(code Code) string {
+	var known []string
+	for _, r := range Rules {
+		known = append(known, string(r.Code))
+	}
+	if hint := DidYouMean(string(code), known); hint != "" {
+		return hint
+	}
+	return "these can: " + strings.Join(known, ", ")
 }
 
 // triesToBeStep reports whether an object has a key that is meant to be "filter" or "action": what is

@@ -20,6 +20,9 @@ func texts(d *Diagnostics) []string {
 	return out
 }
 
+// noChecks are the checks of those who know no modules.
+var noChecks = Checks{All: func(*Config, *Diagnostics) {}, Links: func(*Config, *Diagnostics) {}}
+
 // TestFindOrder holds the order of section 1 of the language: --config, $PYRUSE_EXTRA, /etc/pyruse.
 func TestFindOrder(t *testing.T) {
 	extra, empty := t.TempDir(), t.TempDir()
@@ -39,7 +42,7 @@ func TestFindOrder(t *testing.T) {
 		{"then /etc/pyruse, if $PYRUSE_EXTRA is not set", "", "", system},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			got, err := Find(x.explicit, x.extra)
+			got, err := find(x.explicit, x.extra)
 			if x.want == system && !installed {
 				if !errors.Is(err, ErrNoFile) || !strings.Contains(err.Error(), system) || !strings.Contains(err.Error(), x.extra) {
 					t.Errorf("error %v, want ErrNoFile with the places that were looked at", err)
@@ -74,11 +77,15 @@ func TestLoadFaults(t *testing.T) {
 		{write("hello", "hello"), "hello:1:1: error: this is not JSON: invalid literal: hello"},
 		{write("trailing", "{}\n{}"), "trailing:2:1: error: this is not JSON: invalid character '{' after top-level value"},
 	} {
-		var diags Diagnostics
-		if cfg := Load(x.path, &diags); cfg != nil {
+		sources, err := Gather(Layers{Config: x.path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, diags := sources.Settle(noChecks)
+		if cfg.Sound {
 			t.Errorf("%s: there is a configuration", x.path)
 		}
-		if got := texts(&diags); len(got) != 1 || !strings.HasSuffix(got[0], x.want) {
+		if got := texts(diags); len(got) != 1 || !strings.HasSuffix(got[0], x.want) {
 			t.Errorf("%s:\n got %q\nwant %q", x.path, got, x.want)
 		}
 	}
@@ -124,7 +131,7 @@ func TestReadKeepsOrderAndPlaces(t *testing.T) {
 		want string
 	}{
 		"chain": {c.Chains[2].Pos, "f:3:15"}, "module": {step.ModulePos, "f:2:23"}, "then": {step.Then.Pos, "f:2:55"},
-		"a key": {c.At("actions"), "f:1:13"}, "a key that is not given": {c.At("email"), "f:1:1"},
+		"a key that is not given": {c.At("email"), "f:1:1"},
 	} {
 		if got := x.pos.String(); got != x.want {
 			t.Errorf("%s is at %s, want %s", name, got, x.want)

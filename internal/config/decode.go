@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -8,7 +9,8 @@ import (
 )
 
 // Decode reads an object strictly into the struct that into points to, and
-// reports whether it found no fault. Struct fields are named by their `json` tag; a
+// reports whether the struct can be worked with: nothing is missing or of the wrong type. An unknown key is an error, but not in
+// the way. Struct fields are named by their `json` tag; a
 // tag `need:"true"` makes the key mandatory. Field types are string, bool, int64,
 // float64, *int64, []string, structs of such fields, and *Node for a value of any type.
 //
@@ -16,11 +18,9 @@ import (
 // those that are legal everywhere (comment, description, $schema, x-…, _…).
 // what names the object in messages, which all begin with prefix; owner is the place that a missing key is reported at.
 func Decode(n *Node, into any, prefix, what string, owner Pos, diags *Diagnostics) bool {
-	before, _ := diags.Count()
-	d := decoder{prefix: prefix, what: what, owner: owner, diags: diags, strict: true}
+	d := decoder{prefix: prefix, what: what, owner: owner, diags: diags}
 	d.object(n, reflect.ValueOf(into).Elem())
-	after, _ := diags.Count()
-	return before == after
+	return !d.unfit
 }
 
 type decoder struct {
@@ -28,10 +28,11 @@ type decoder struct {
 	what   string
 	owner  Pos
 	diags  *Diagnostics
-	strict bool // an unknown key is an error; otherwise it is left to the caller
+	unfit  bool // something is missing or of the wrong type
 }
 
 func (d *decoder) errorf(pos Pos, hint, format string, args ...any) {
+	d.unfit = true
 	d.diags.Errorf(pos, hint, "%s%s", d.prefix, fmt.Sprintf(format, args...))
 }
 
@@ -51,20 +52,24 @@ func (d *decoder) object(n *Node, v reflect.Value) {
 			fields[name] = i
 		}
 	}
-	given := map[string]bool{} // or misspelt, which is a fault of its own
+	given, misspelt := map[string]bool{}, map[string]bool{}
 	if n != nil {
 		for _, m := range n.Members {
 			i, ok := fields[m.Name]
 			switch {
 			case ok:
 				given[m.Name] = d.value(m.Name, m.Value, v.Field(i))
-			case d.strict && !ownKey(m.Name):
-				given[d.unknownKey(m, known)] = true
+			case !ownKey(m.Name):
+				misspelt[d.unknownKey(m, known)] = true
 			}
 		}
 	}
 	for i, name := range known {
-		if v.Type().Field(i).Tag.Get("need") == "true" && !given[name] {
+		if v.Type().Field(i).Tag.Get("need") != "true" || given[name] {
+			continue
+		}
+		d.unfit = true
+		if !misspelt[name] { // which is a fault of its own
 			at := d.owner
 			if n != nil {
 				at = Pos{n.Pos.File, n.Pos.Start, n.Pos.Start + 1}
@@ -77,15 +82,19 @@ func (d *decoder) object(n *Node, v reflect.Value) {
 // unknownKey reports a key that does not belong here, and returns the one that may be meant.
 func (d *decoder) unknownKey(m Member, known []string) (meant string) {
 	meant = nearest(m.Name, known)
-	hint := "no key is legal here"
+	d.diags.Errorf(m.NamePos, unknownKeyHint(meant, known), "%sunknown key %q in %s", d.prefix, m.Name, d.what)
+	return meant
+}
+
+// unknownKeyHint returns what to do about an unknown key, of which meant is what may be meant, "" if nobody knows.
+func unknownKeyHint(meant string, known []string) string {
 	switch {
 	case meant != "":
-		hint = didYouMean(meant)
+		return didYouMean(meant)
 	case len(known) > 0:
-		hint = "legal here: " + strings.Join(known, ", ")
+		return "legal here: " + strings.Join(known, ", ")
 	}
-	d.errorf(m.NamePos, hint, "unknown key %q in %s", m.Name, d.what)
-	return meant
+	return "no key is legal here"
 }
 
 var nodeType = reflect.TypeFor[*Node]()
@@ -128,8 +137,9 @@ func (d *decoder) value(name string, n *Node, v reflect.Value) bool {
 			v.Set(reflect.ValueOf(d.strings(name, n)))
 		}
 	case reflect.Struct:
-		inner := decoder{prefix: d.prefix, what: fmt.Sprintf("%q", name), owner: n.Pos, diags: d.diags, strict: true}
+		inner := decoder{prefix: d.prefix, what: fmt.Sprintf("%q", name), owner: n.Pos, diags: d.diags}
 		inner.object(n, v)
+		d.unfit = d.unfit || inner.unfit
 	default:
 		panic("config.Decode: a struct field of type " + v.Type().String())
 	}
@@ -168,6 +178,8 @@ func (d *decoder) strings(name string, n *Node) []string {
 	return list
 }
 
+var errRange = errors.New("out of range (64 bits)")
+
 // Int64 returns the number of a Number node; 5.0 and 5e0 are the integer 5.
 func (n *Node) Int64() (int64, error) {
 	if i, err := strconv.ParseInt(n.Text, 10, 64); err == nil {
@@ -176,7 +188,7 @@ func (n *Node) Int64() (int64, error) {
 	f, err := strconv.ParseFloat(n.Text, 64)
 	switch {
 	case err != nil || f < -(1<<63) || f >= 1<<63:
-		return 0, fmt.Errorf("the number %s is out of range (64 bits)", n.Text)
+		return 0, fmt.Errorf("the number %s is %w", n.Text, errRange)
 	case f != float64(int64(f)):
 		return 0, fmt.Errorf("the number %s must be a whole number", n.Text)
 	}

@@ -2,7 +2,6 @@ package config
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,6 +35,8 @@ type Diagnostic struct {
 	Pos      Pos
 	Message  string
 	Hint     string // what to do, "" if the message says it all
+
+	weak Pos // if it is somewhere: of no interest if another error says more about what is there
 }
 
 // Diagnostics collects the faults of a configuration.
@@ -48,12 +49,51 @@ func (d *Diagnostics) Report(x Diagnostic) { d.list = append(d.list, x) }
 
 // Errorf adds an error.
 func (d *Diagnostics) Errorf(pos Pos, hint, format string, args ...any) {
-	d.Report(Diagnostic{Error, CodeInvalid, pos, fmt.Sprintf(format, args...), hint})
+	d.Report(Diagnostic{Severity: Error, Code: CodeInvalid, Pos: pos, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
 // Warnf adds a warning.
 func (d *Diagnostics) Warnf(pos Pos, hint, format string, args ...any) {
-	d.Report(Diagnostic{Warning, CodeSuspicious, pos, fmt.Sprintf(format, args...), hint})
+	d.Report(Diagnostic{Severity: Warning, Code: CodeSuspicious, Pos: pos, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// reportWeak adds an error that is of no interest if another one says more about span.
+func (d *Diagnostics) reportWeak(pos, span Pos, message string) {
+	d.Report(Diagnostic{Severity: Error, Code: CodeInvalid, Pos: pos, Message: message, weak: span})
+}
+
+// settled returns all faults but the weak errors that another one makes superfluous.
+func (d *Diagnostics) settled() []Diagnostic {
+	strong := slices.DeleteFunc(slices.Clone(d.list), func(x Diagnostic) bool { return x.weak.File != nil || x.Severity != Error })
+	return slices.DeleteFunc(slices.Clone(d.list), func(x Diagnostic) bool {
+		return x.weak.File != nil && slices.ContainsFunc(strong, func(y Diagnostic) bool {
+			return x.weak.File == y.Pos.File && x.weak.Start <= y.Pos.Start && y.Pos.Start < x.weak.End
+		})
+	})
+}
+
+// Since returns the faults that are not in before, where the same configuration had less in it.
+func (d *Diagnostics) Since(before *Diagnostics) *Diagnostics {
+	known := map[string]bool{}
+	for _, x := range before.Sorted() {
+		known[x.String()] = true
+	}
+	var out Diagnostics
+	for _, x := range d.Sorted() {
+		if !known[x.String()] {
+			out.Report(x)
+		}
+	}
+	return &out
+}
+
+// add adds the faults of more that are at the places that where wants; nil wants all.
+func (d *Diagnostics) add(more *Diagnostics, where func(Pos) bool) {
+	for _, x := range more.list {
+		if where == nil || where(x.Pos) {
+			d.list = append(d.list, x)
+		}
+	}
 }
 
 // Count returns the number of errors and of warnings.
@@ -74,11 +114,12 @@ func (d *Diagnostics) HasErrors() bool {
 	return n > 0
 }
 
-// Sorted returns the diagnostics by place; those at the same place stay in the order of discovery.
+// Sorted returns the diagnostics by place, files in the order in which they apply; those at the same place stay in the order of
+// discovery.
 func (d *Diagnostics) Sorted() []Diagnostic {
-	list := slices.Clone(d.list)
+	list := d.settled()
 	slices.SortStableFunc(list, func(a, b Diagnostic) int {
-		return cmp.Or(cmp.Compare(a.Pos.fileName(), b.Pos.fileName()), cmp.Compare(a.Pos.Start, b.Pos.Start))
+		return ComparePos(a.Pos, b.Pos)
 	})
 	return list
 }

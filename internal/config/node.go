@@ -39,6 +39,10 @@ type Node struct {
 	Text    string // String: the text; Number: the literal
 	Elems   []*Node
 	Members []Member
+
+	fresh   bool // an object that took the place of what was below it: see merge
+	appends bool // a list that is appended to the one below it
+	flawed  bool // its form, or that of something in it, was reported as faulty
 }
 
 // Member is one key of an object with its value.
@@ -126,14 +130,13 @@ func Parse(f *File, diags *Diagnostics) *Node {
 
 // parsable reports faults that concern the bytes rather than the syntax.
 func parsable(f *File, diags *Diagnostics) bool {
-	nowhere := Pos{File: &File{Name: f.Name, lines: []int{0}}}
+	nothing := Pos{File: nowhere(f.Name)}
 	switch {
 	case len(f.Data) > MaxFileSize:
-		diags.Errorf(nowhere, "split the configuration, or look for what made it grow",
-			"the file has more than %d bytes", MaxFileSize)
+		diags.Errorf(nothing, tooLargeHint, "%v", errTooLarge)
 		return false
 	case len(strings.TrimSpace(string(f.Data))) == 0:
-		diags.Errorf(nowhere, `a configuration is a JSON object: {"actions": {…}}`, "the file is empty")
+		diags.Errorf(nothing, `a configuration is a JSON object: {"actions": {…}}`, "the file is empty")
 		return false
 	case strings.HasPrefix(string(f.Data), "\uFEFF"):
 		diags.Errorf(Pos{f, 0, 3}, "save the file as UTF-8 without BOM", "the file begins with a byte order mark")

@@ -12,6 +12,7 @@ type File struct {
 	Name  string // as the user wrote it, for diagnostics
 	Data  []byte
 	lines []int // byte offsets at which lines begin
+	rank  int   // among the sources of a configuration: a higher one wins
 }
 
 // NewFile returns a file with its line table.

@@ -76,40 +76,24 @@ func (s *search) match(e *entry.Entry, field entry.Slot, text string) (bool, err
 	return true, nil
 }
 
-// pcre is filter_pcre.
-type pcre struct {
-	field  entry.Slot
-	search search
-}
-
+// newPCRE makes a filter_pcre. With a named list, it is the first expression of the list that matches.
 func newPCRE(b *workflow.Build) workflow.Filter {
 	var args struct {
-		Field string   `json:"field" need:"true"`
-		Re    string   `json:"re" need:"true"`
-		Save  []string `json:"save"`
+		Field string        `json:"field" need:"true"`
+		Re    *workflow.Arg `json:"re" need:"true"`
+		Save  []string      `json:"save"`
 	}
 	if !b.Args(&args) {
 		return nil
 	}
-	field, ok := fieldSlot(b, args.Field)
-	s, compiled := newSearch(b, b.Arg("re"), args.Save)
-	if !ok || !compiled {
+	expressions, ok := b.Strings("re")
+	if !ok {
 		return nil
 	}
-	return &pcre{field, s}
+	return newSearches(b, args.Field, expressions, args.Save)
 }
 
-// Match reports whether the expression is found in the field, and then stores its captures.
-func (f *pcre) Match(e *entry.Entry) (bool, error) {
-	return f.search.match(e, f.field, e.Get(f.field).Text())
-}
-
-// pcreAny is filter_pcreAny.
-type pcreAny struct {
-	field    entry.Slot
-	searches []search
-}
-
+// newPCREAny makes a filter_pcreAny.
 func newPCREAny(b *workflow.Build) workflow.Filter {
 	var args struct {
 		Field string   `json:"field" need:"true"`
@@ -118,13 +102,23 @@ func newPCREAny(b *workflow.Build) workflow.Filter {
 	if !b.Args(&args) {
 		return nil
 	}
-	field, ok := fieldSlot(b, args.Field)
-	if len(args.Re) == 0 {
+	return newSearches(b, args.Field, b.Arg("re").Elems, nil)
+}
+
+// pcre is filter_pcre and filter_pcreAny.
+type pcre struct {
+	field    entry.Slot
+	searches []search
+}
+
+func newSearches(b *workflow.Build, name string, expressions []*workflow.Arg, save []string) workflow.Filter {
+	field, ok := fieldSlot(b, name)
+	if len(expressions) == 0 {
 		b.Warn("re", "", `"re" is empty: the filter never passes`)
 	}
-	f := &pcreAny{field: field}
-	for _, n := range b.Arg("re").Elems {
-		s, compiled := newSearch(b, n, nil)
+	f := &pcre{field: field}
+	for _, n := range expressions {
+		s, compiled := newSearch(b, n, save)
 		f.searches = append(f.searches, s)
 		ok = ok && compiled
 	}
@@ -136,7 +130,7 @@ func newPCREAny(b *workflow.Build) workflow.Filter {
 
 // Match reports whether one of the expressions is found in the field, and then stores the captures
 // of the first that is.
-func (f *pcreAny) Match(e *entry.Entry) (bool, error) {
+func (f *pcre) Match(e *entry.Entry) (bool, error) {
 	text := e.Get(f.field).Text()
 	for i := range f.searches {
 		if matched, err := f.searches[i].match(e, f.field, text); matched || err != nil {

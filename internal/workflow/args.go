@@ -60,6 +60,28 @@ func (b *Build) List(arg, hint string) ([]*Arg, bool) {
 	return n.Elems, true
 }
 
+// Strings returns an argument that must be a text, or a named list of texts. It reports whether it is one; otherwise the
+// fault is reported.
+func (b *Build) Strings(arg string) ([]*Arg, bool) {
+	n := b.Arg(arg)
+	switch n.Kind {
+	case config.String:
+		return []*Arg{n}, true
+	case config.Array:
+	default:
+		b.Fault(arg, "", `%q is %s; it must be a string or {"list": "name"}`, arg, n.Kind)
+		return nil, false
+	}
+	ok := true
+	for i, e := range n.Elems {
+		if e.Kind != config.String {
+			b.FaultAt(e.Pos, "", "%q: element %d is %s; it must be a string", arg, i, e.Kind)
+			ok = false
+		}
+	}
+	return n.Elems, ok
+}
+
 // Net turns a string into a network: 10.0.0.0/8, or a bare address. It reports whether it is one; otherwise the fault is reported.
 func (b *Build) Net(n *Arg) (netip.Prefix, bool) {
 	if n.Kind != config.String {

@@ -65,11 +65,7 @@ type target struct {
 // Compile links the chains, builds every step, and reports all faults. The graph
 // is nil when there was an error in the chains.
 func Compile(cfg *config.Config, reg *Registry, names *entry.Names, diags *config.Diagnostics) *Graph {
-	l := &linker{diags: diags, byLabel: map[string]int{}}
-	l.collect(cfg.Chains)
-	l.findTargets()
-	l.findJumpChains()
-	l.findLoops()
+	l := resolveLinks(cfg, diags)
 	g := &Graph{chains: l.chains}
 	g.build(reg, names, diags)
 	if diags.HasErrors() {
@@ -79,7 +75,20 @@ func Compile(cfg *config.Config, reg *Registry, names *entry.Names, diags *confi
 	return g
 }
 
+// CheckLinks reports the links that lead nowhere, or in a loop, without building the steps.
+func CheckLinks(cfg *config.Config, diags *config.Diagnostics) { resolveLinks(cfg, diags) }
+
+func resolveLinks(cfg *config.Config, diags *config.Diagnostics) *linker {
+	l := &linker{config: cfg, diags: diags, byLabel: make(map[string]int, len(cfg.Chains))}
+	l.collect(cfg.Chains)
+	l.findTargets()
+	l.findJumpChains()
+	l.findLoops()
+	return l
+}
+
 type linker struct {
+	config  *config.Config
 	diags   *config.Diagnostics
 	chains  []chain
 	byLabel map[string]int
@@ -107,10 +116,6 @@ func (l *linker) collect(chains []config.Chain) {
 
 // findTargets resolves the explicit links and finds out which chains have dangling ends.
 func (l *linker) findTargets() {
-	labels := make([]string, 0, len(l.chains))
-	for i := range l.chains {
-		labels = append(labels, l.chains[i].config.Label)
-	}
 	for i := range l.chains {
 		c := &l.chains[i]
 		c.dangles = len(c.steps) == 0
@@ -122,9 +127,12 @@ func (l *linker) findTargets() {
 				}
 				t, ok := l.byLabel[to.Label]
 				if !ok {
-					l.diags.Errorf(to.Pos, config.DidYouMean(to.Label, labels), "%s: there is no chain %q",
-						Origin{c.config.Label, j}, to.Label)
+					l.reportMissing(Origin{c.config.Label, j}, to)
 					continue
+				}
+				if l.chains[t].config.Disabled {
+					l.diags.Warnf(to.Pos, fmt.Sprintf("entries go on with what follows the chain %q, as if %q had no steps", c.config.Label, to.Label),
+						"%s leads to the chain %q, which is not enabled", Origin{c.config.Label, j}, to.Label)
 				}
 				c.targets = append(c.targets, target{t, Origin{c.config.Label, j}, to.Pos})
 			}
@@ -134,6 +142,24 @@ func (l *linker) findTargets() {
 			}
 		}
 	}
+}
+
+// reportMissing reports a link to a chain that does not exist: where the chain was deleted, if the link was there before.
+func (l *linker) reportMissing(from Origin, to *config.Link) {
+	deleted, hint := l.config.NoChain(to.Label)
+	if config.ComparePos(deleted, to.Pos) > 0 {
+		l.diags.Errorf(deleted, `write {"enabled": false} to pass the chain over, or give the link another target`,
+			"the chain %q is deleted here, but %s leads to it (%s)", to.Label, from, to.Pos)
+		return
+	}
+	if hint == "" {
+		labels := make([]string, 0, len(l.chains))
+		for i := range l.chains {
+			labels = append(labels, l.chains[i].config.Label)
+		}
+		hint = config.DidYouMean(to.Label, labels)
+	}
+	l.diags.Errorf(to.Pos, hint, "%s: there is no chain %q", from, to.Label)
 }
 
 // findJumpChains reads the file top to bottom: a chain that is already a target
@@ -172,11 +198,13 @@ func (l *linker) findLoops() {
 			top.edge++
 			switch {
 			case onPath[t.chain]:
-				chains := []int{t.chain}
+				links, chains := []target{t}, []int{t.chain}
 				for i := len(path) - 1; path[i].chain != t.chain; i-- {
 					chains = append(chains, path[i].chain)
+					caller := path[i-1]
+					links = append(links, l.chains[caller.chain].targets[caller.edge-1])
 				}
-				l.reportLoop(t, append(chains, t.chain))
+				l.reportLoop(links, append(chains, t.chain))
 			case !done[t.chain]:
 				onPath[t.chain] = true
 				path = append(path, frame{t.chain, 0})
@@ -185,8 +213,15 @@ func (l *linker) findLoops() {
 	}
 }
 
-// reportLoop reports the link that closes a loop; chains is the way around, backwards.
-func (l *linker) reportLoop(t target, chains []int) {
+// reportLoop reports a loop at one of its links: the one that closes it for who reads the files in their order, but
+// within a file the first that was found. chains is the way around, backwards.
+func (l *linker) reportLoop(links []target, chains []int) {
+	at := links[0]
+	for _, t := range links[1:] {
+		if config.CompareFile(t.pos, at.pos) > 0 {
+			at = t
+		}
+	}
 	var way strings.Builder
 	for i := len(chains) - 1; i >= 0; i-- {
 		if way.Len() > 0 {
@@ -194,7 +229,7 @@ func (l *linker) reportLoop(t target, chains []int) {
 		}
 		way.WriteString(strconv.Quote(l.chains[chains[i]].config.Label))
 	}
-	l.diags.Errorf(t.pos, "an entry would never get out; give one of these links another target", "%s: loop: %s", t.origin, way.String())
+	l.diags.Errorf(at.pos, "an entry would never get out; give one of these links another target", "%s: loop: %s", at.origin, way.String())
 }
 
 // build constructs the steps of all chains, in document order.

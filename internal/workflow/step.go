@@ -74,13 +74,17 @@ func NewBuild(names *entry.Names, origin Origin, step *config.Step, diags *confi
 }
 
 // Args decodes the arguments of the step strictly into a struct (see
-// config.Decode) and reports whether that went well.
+// config.Decode) and reports whether they can be worked with.
 func (b *Build) Args(into any) bool {
+	diags := b.diags
+	if b.step.Flawed { // their form: it was reported already
+		diags = &config.Diagnostics{}
+	}
 	at := b.step.ModulePos
 	if b.step.Args != nil {
 		at = b.step.Args.Pos
 	}
-	return config.Decode(b.step.Args, into, b.Origin.String()+": ", "the args of "+b.step.Module, at, b.diags)
+	return config.Decode(b.step.Args, into, b.Origin.String()+": ", "the args of "+b.step.Module, at, diags)
 }
 
 // Names returns the table of fields, for templates.

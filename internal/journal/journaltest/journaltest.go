@@ -39,7 +39,7 @@ const (
 // stageEnter in the process that has to furnish the namespaces, stageInside in
 // that process afterwards and in all that it starts.
 const (
-	envStage    = "PYRUSE_JOURNALTEST"
+	envStage    = "JOURNALTEST_STAGE"
 	stageEnter  = "enter"
 	stageInside = "inside"
 )

@@ -1,0 +1,388 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Layers says where the parts of a configuration are. A later one wins over an earlier one.
+type Layers struct {
+	Config  string   // the main file; "": pyruse.json in the folder Extra, else in /etc/pyruse
+	Extra   string   // $PYRUSE_EXTRA
+	Dirs    []string // folders of fragments, the lowest first
+	Environ []string // "NAME=value"; those that begin with PYRUSE_ are read
+	Set     []string // "key=value", from the command line
+
+	// Candidate is a fragment that is not in its place yet.
+	Candidate *Candidate
+}
+
+// Candidate is a file that is read as if it stood in the highest folder of fragments.
+type Candidate struct {
+	Path string    // where it is now; "-" is Stdin
+	Name string    // its name in the folder
+	In   io.Reader // what "-" is
+}
+
+// DefaultDirs are the folders of fragments, the lowest first. A package may have its vendor folder elsewhere: see VendorDir.
+func DefaultDirs() []string { return []string{VendorDir, "/run/pyruse.d", "/etc/pyruse.d"} }
+
+// VendorDir is the folder of fragments that come with a package; the build sets it where that is not /usr/lib/pyruse.d.
+var VendorDir = "/usr/lib/pyruse.d"
+
+// MaxFragments is how many fragments there may be. All together may be as large as one file: MaxFileSize. What is beyond
+// these bounds is not read.
+const MaxFragments = 4096
+
+// Layer is the kind of a source.
+type Layer uint8
+
+// The layers, the lowest first.
+const (
+	LayerDefault Layer = iota
+	LayerMain
+	LayerFragment
+	LayerEnvironment
+	LayerOption
+)
+
+// State is what became of a source.
+type State uint8
+
+// The states of a source.
+const (
+	Used      State = iota
+	LeftOut         // it has faults, or depends on one that is left out
+	Masked          // an empty file, or a link to /dev/null
+	Overruled       // a higher folder has a file of the same name
+)
+
+// String returns the state as it stands in the output of `pyruse config`.
+func (s State) String() string { return [...]string{"used", "left out", "masked", "overruled"}[s] }
+
+// Source is one file, variable or option that a configuration is made of.
+type Source struct {
+	Layer Layer
+	State State
+	Why   string // why it is not used
+	File  *File
+
+	root   *Node // canonical; nil when nothing could be read
+	faults Diagnostics
+}
+
+// Sources are all sources of a configuration, in their order: a later one wins over an earlier one.
+type Sources struct {
+	list []*Source
+	main *Source // nil if there is none
+}
+
+// ErrNoFile is returned when there is no configuration anywhere.
+var ErrNoFile = errors.New("there is no configuration")
+
+// Gather finds, reads, parses and validates all sources, each one alone. Faults of the sources are kept with them.
+// The error is ErrNoFile, or tells of a candidate that cannot be one.
+func Gather(l Layers) (*Sources, error) {
+	path, err := find(l.Config, l.Extra)
+	fragments, fault := findFragments(l.Dirs, l.Candidate)
+	if fault != nil {
+		return nil, fault
+	}
+	if err != nil && (!errors.Is(err, ErrNoFile) || !slices.ContainsFunc(fragments, func(f *fragment) bool { return f.state != Masked })) {
+		return nil, err
+	}
+	s := &Sources{list: []*Source{defaultSource()}}
+	var read []func()
+	if err == nil {
+		s.main = &Source{Layer: LayerMain}
+		s.list = append(s.list, s.main)
+		read = append(read, func() { s.main.readFile(path, path, nil, anyFile) })
+	}
+	for _, f := range fragments {
+		x := &Source{Layer: LayerFragment, State: f.state, Why: f.why}
+		s.list = append(s.list, x)
+		read = append(read, func() { x.readFragment(f) })
+	}
+	inParallel(read)
+	s.list = append(s.list, environment(l.Environ)...)
+	s.list = append(s.list, options(l.Set)...)
+	for rank, x := range s.list {
+		x.File.rank = rank
+	}
+	return s, nil
+}
+
+// inParallel calls all functions, as many at a time as there are processors.
+func inParallel(calls []func()) {
+	var running sync.WaitGroup
+	work := make(chan func())
+	for range min(len(calls), runtime.GOMAXPROCS(0)) {
+		running.Add(1)
+		go func() {
+			defer running.Done()
+			for f := range work {
+				f()
+			}
+		}()
+	}
+	for _, f := range calls {
+		work <- f
+	}
+	close(work)
+	running.Wait()
+}
+
+// find returns the path of pyruse.json: explicit if it is not empty, then in the
+// folder extra ($PYRUSE_EXTRA), then in /etc/pyruse.
+func find(explicit, extra string) (string, error) {
+	if explicit != "" {
+		return explicit, nil
+	}
+	tried := []string{"/etc/pyruse/pyruse.json"}
+	if extra != "" {
+		tried = slices.Insert(tried, 0, filepath.Join(extra, "pyruse.json"))
+	}
+	for _, path := range tried {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%w: looked for %v; name one with --config FILE", ErrNoFile, tried)
+}
+
+// fragment is a file in a folder of fragments.
+type fragment struct {
+	name  string // in its folder
+	path  string
+	shown string    // how it is named in messages
+	in    io.Reader // what is read instead of path
+
+	candidate bool
+	state     State
+	why       string
+	fault     error // why it cannot be read
+}
+
+// findFragments returns the fragments of the folders in the order in which they apply: by name, whatever their folder. Of
+// several with the same name, the one in the highest folder applies.
+func findFragments(dirs []string, candidate *Candidate) ([]*fragment, error) {
+	var all []*fragment
+	highest := map[string]*fragment{}
+	add := func(f *fragment) {
+		if lower := highest[f.name]; lower != nil {
+			lower.state, lower.why = Overruled, "by "+f.shown
+		}
+		highest[f.name] = f
+		all = append(all, f)
+	}
+	for _, dir := range dirs {
+		names, err := fragmentNames(dir)
+		if err != nil {
+			all = append(all, &fragment{shown: dir, fault: fmt.Errorf("the folder of fragments: %w", reason(err))})
+		}
+		for _, name := range names {
+			path := filepath.Join(dir, name)
+			add(&fragment{name: name, path: path, shown: path})
+		}
+	}
+	if candidate != nil {
+		f, err := candidate.fragment()
+		if err != nil {
+			return nil, err
+		}
+		add(f)
+	}
+	slices.SortStableFunc(all, func(a, b *fragment) int { return strings.Compare(a.name, b.name) })
+	boundFragments(all)
+	return all, nil
+}
+
+// boundFragments refuses what is beyond the bounds of all fragments together, before it is read.
+func boundFragments(all []*fragment) {
+	count, bytes := 0, int64(0)
+	for _, f := range all {
+		if f.state != Used || f.fault != nil {
+			continue
+		}
+		if info, err := os.Stat(f.path); err == nil && info.Mode().IsRegular() && info.Size() <= MaxFileSize {
+			bytes += info.Size()
+		}
+		if count++; count > MaxFragments || bytes > MaxFileSize {
+			f.fault = fmt.Errorf("the fragment: all together are more than %d files or %d bytes", MaxFragments, MaxFileSize)
+		}
+	}
+}
+
+// fragmentNames returns the names of the fragments in a folder; none if there is no such folder.
+func fragmentNames(dir string) ([]string, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var names []string
+	for _, e := range entries {
+		if isFragmentName(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
+// isFragmentName reports whether a file of that name is a fragment. Hidden files, and what editors and package managers leave
+// behind (x.json~, x.json.dpkg-new), are none.
+func isFragmentName(name string) bool {
+	return strings.HasSuffix(name, ".json") && !strings.HasPrefix(name, ".") && name != ".json"
+}
+
+func (c *Candidate) fragment() (*fragment, error) {
+	f := &fragment{name: c.Name, path: c.Path, shown: c.Path, candidate: true}
+	if f.name == "" {
+		f.name = filepath.Base(c.Path)
+	} else {
+		f.shown = c.Name
+	}
+	switch {
+	case c.Path == "-":
+		f.in = c.In
+		if c.Name == "" {
+			return nil, errors.New("a fragment from standard input needs a name: --as NAME")
+		}
+	case f.name != filepath.Base(f.name):
+		return nil, fmt.Errorf("%q is not the name of a file in a folder", f.name)
+	}
+	if !isFragmentName(f.name) {
+		return nil, fmt.Errorf("%q is no name of a fragment: it must end in .json; give it one with --as NAME", f.name)
+	}
+	return f, nil
+}
+
+// readFragment reads a fragment that applies; what is overruled or masked is not looked into.
+func (x *Source) readFragment(f *fragment) {
+	switch {
+	case f.fault != nil:
+		x.File = nowhere(f.shown)
+		x.faults.Errorf(Pos{File: x.File}, "", "cannot read %v", f.fault)
+	case f.state == Overruled:
+		x.File = nowhere(f.shown)
+	case f.in == nil && isMask(f.path):
+		x.File, x.State, x.Why = nowhere(f.shown), Masked, "it is empty"
+	case f.candidate:
+		x.readFile(f.path, f.shown, f.in, anyFile)
+	default:
+		x.readFile(f.path, f.shown, nil, regularFile)
+	}
+}
+
+// isMask reports whether a file turns those of the same name in lower folders off: it is empty, or a link to /dev/null.
+func isMask(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	if null, err := os.Stat(os.DevNull); err == nil && os.SameFile(info, null) {
+		return true
+	}
+	return info.Mode().IsRegular() && info.Size() == 0
+}
+
+// nowhere returns a file of which nothing but the name is known.
+func nowhere(name string) *File { return &File{Name: name, lines: []int{0}} }
+
+// readFile reads, parses and validates a file; its faults are kept.
+func (x *Source) readFile(path, shown string, in io.Reader, kind fileKind) {
+	data, err := readBounded(path, in, kind)
+	if err == nil {
+		x.read(NewFile(shown, data))
+		return
+	}
+	x.File = nowhere(shown)
+	what := "the configuration"
+	if x.Layer == LayerFragment {
+		what = "the fragment"
+	}
+	if errors.Is(err, errTooLarge) {
+		x.faults.Errorf(Pos{File: x.File}, tooLargeHint, "%v", errTooLarge)
+		return
+	}
+	x.faults.Errorf(Pos{File: x.File}, "", "cannot read %s: %v", what, reason(err))
+}
+
+// read parses and validates a file; its faults are kept.
+func (x *Source) read(f *File) {
+	x.File = f
+	root := Parse(f, &x.faults)
+	if root == nil {
+		return
+	}
+	if root.Kind != Object {
+		x.faults.Errorf(root.Pos, `a configuration is a JSON object: {"actions": {…}}`, "the file holds %s; it must hold an object", root.Kind)
+		return
+	}
+	validate(root, x.Layer, &x.faults)
+	x.root = canonical(root, &x.faults)
+}
+
+// reason returns an error of the file system without the path, which is named elsewhere.
+func reason(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
+
+// fileKind says what kind of file is read. Opening what is no regular file may wait for ever, which is
+// right for what a user names, such as a pipe, and wrong for what is found in a folder.
+type fileKind bool
+
+const (
+	anyFile     fileKind = false
+	regularFile fileKind = true
+)
+
+var errTooLarge = fmt.Errorf("the file has more than %d bytes", MaxFileSize)
+
+const tooLargeHint = "split the configuration, or look for what made it grow"
+
+// readBounded reads a file of at most MaxFileSize, or in if it is not nil.
+func readBounded(path string, in io.Reader, kind fileKind) ([]byte, error) {
+	if in != nil {
+		return readAll(in)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errors.New("it is a directory")
+	case kind == regularFile && !info.Mode().IsRegular():
+		return nil, errors.New("it is not a regular file")
+	case info.Size() > MaxFileSize:
+		return nil, errTooLarge
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := readAll(f)
+	return data, errors.Join(err, f.Close())
+}
+
+func readAll(in io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(in, MaxFileSize+1))
+	if len(data) > MaxFileSize {
+		return nil, errTooLarge
+	}
+	return data, err
+}
