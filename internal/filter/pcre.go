@@ -37,6 +37,10 @@ func newSearch(b *workflow.Build, n *workflow.Arg, save []string) (search, bool)
 		b.WarnRule(workflow.Backtracking, n.Pos, "a text on which it takes more than 1,000,000 steps is an error",
 			"the regular expression %s cannot run in linear time, because of %s", quoted(n.Text), why)
 	}
+	if re.matchesEmpty() {
+		b.WarnRule(workflow.EmptyMatch, n.Pos, "ask for at least one character, as .+ does; or for the empty text alone, with ^$",
+			"the regular expression %s matches the empty text, so it also passes for a missing field", quoted(n.Text))
+	}
 	if len(save) > len(re.groups) {
 		b.Fault("save", "", `"save" names %d fields; groups in the regular expression: %d`, len(save), len(re.groups))
 		return search{}, false

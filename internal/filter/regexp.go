@@ -21,6 +21,7 @@ import (
 // differs in rounds that must be, into which it does not go back, and in empty ones.
 type pattern struct {
 	source string
+	tree   *node    // for the analysis; searches do not look at it
 	groups []string // their names by number, from 1 at index 0; "" for a group without a name
 
 	// prefix is what every matching subject begins with; it contains at least one of needed, if there are any.
@@ -52,7 +53,7 @@ func compile(src string) (*pattern, error) {
 		return nil, err
 	}
 	f := tree.inspect()
-	p := &pattern{source: src, groups: groups, prefix: tree.prefix(), needed: tree.needed(), why: f.backtracking}
+	p := &pattern{source: src, tree: tree, groups: groups, prefix: tree.prefix(), needed: tree.needed(), why: f.backtracking}
 	if p.why == "" && (f.repeat > maxLinearRepeat || f.size > maxSize) {
 		p.why = "its repeat counts"
 	}

@@ -55,7 +55,7 @@ type node struct {
 	behind   bool // nodeLook
 	r        rune
 	index    int
-	min, max int
+	min, max int // nodeCapture: its width, if that is fixed; otherwise max is unlimited
 	set      runeSet
 	subs     []*node
 }
@@ -147,6 +147,8 @@ func (n *node) width(groups []*node) (int, bool) {
 		return 1, true
 	case nodeAssert, nodeLook:
 		return 0, true
+	case nodeCapture: // looked up, as groups that repeat each other twice double the work each time
+		return n.min, n.max != unlimited
 	case nodeBackref:
 		if g := groups[n.index]; g != nil {
 			return g.width(groups)

@@ -353,6 +353,10 @@ func (p *parser) capture(start int, named bool, name string) *node {
 	}
 	n := &node{kind: nodeCapture, index: index}
 	n.subs = []*node{p.close(start, p.flags, p.alternatives())}
+	n.max = unlimited
+	if width, fixed := n.subs[0].width(p.groups); fixed {
+		n.min, n.max = width, width
+	}
 	p.groups[index] = n
 	return n
 }

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -248,6 +249,22 @@ func TestPatternBudget(t *testing.T) {
 func TestPatternLongMessage(t *testing.T) {
 	got, matched := find(t, `^((?:(?!foo).)*)bar$`, strings.Repeat("x", 60_000)+"bar")
 	if !matched || len(got[0]) != 60_000 {
+		t.Error("no match")
+	}
+}
+
+// TestPatternDoublingGroups compiles groups each of which is twice as wide as the one before it; a lookbehind
+// asks for the width of the last.
+func TestPatternDoublingGroups(t *testing.T) {
+	var re strings.Builder
+	re.WriteString("(a)")
+	for i := 1; i < 90; i++ {
+		fmt.Fprintf(&re, `(\%d\%d)`, i, i)
+	}
+	if _, matched := find(t, re.String()+`(?<=\90)`, strings.Repeat("a", 1000)); matched {
+		t.Error("a match of 2^89 characters")
+	}
+	if _, matched := find(t, `(a)(\1\1)(\2\2)(?<=baaa\3)c`, "baaaaaaac"); !matched {
 		t.Error("no match")
 	}
 }
