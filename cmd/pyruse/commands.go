@@ -72,7 +72,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringArrayVar(&f.dirs, "config-dir", nil,
 		"read fragments from `DIR` instead of the system's folders; several times: a later one wins; \"\": none")
 	root.PersistentFlags().StringArrayVar(&f.set, "set", nil, "give a setting another value: `KEY=VALUE`, as in limits.bans=1000")
-	root.AddCommand(newRun(f), newCheck(f), newReplay(f), newBoot(f), newBans(f), newVersion(f))
+	root.AddCommand(newRun(f), newCheck(f), newConfig(f), newReplay(f), newBoot(f), newBans(f), newVersion(f))
 	return root
 }
 
@@ -166,6 +166,40 @@ Exit codes: 0 no errors (there may be warnings); 1 failure, or the machine is no
 	c.Flags().BoolVar(&o.Dump, "dump", false, "print the compiled workflow")
 	c.Flags().StringVar(&fragment, "fragment", "", "check this `FILE` as a fragment; - is standard input")
 	c.Flags().StringVar(&as, "as", "", "the `NAME` that the fragment will have")
+	return c
+}
+
+func newConfig(f *flags) *cobra.Command {
+	var o app.ConfigOptions
+	c := &cobra.Command{
+		Use:   "config",
+		Short: "Print the configuration that all files add up to",
+		Long: `Print all settings, lists and chains as they are in force: the built-in values, the main file, the
+fragments, the variables PYRUSE_… and --set, each over the ones before it. Chains stand in the order in
+which they run. The output is a configuration itself. Comments on top name the files it was made of,
+those that are left out because of faults, and what overrides what.
+
+With --origin, print one line for each value: the file and the line that it comes from, the key, the value, and
+the places that it overrides.
+
+With --format json, print one object, without comments; with --origin, one object a line:
+  {"source":"/etc/pyruse.d/50-site.json","state":"used"}
+  {"key":"email.to","value":["root@example.org"],"file":"/etc/pyruse.d/50-site.json","line":3,"overrides":[…]}
+
+Exit codes: 0 the configuration can be run, maybe without fragments that have faults; 1 failure; 2 it
+cannot be run.`,
+		Example: `  pyruse config
+  pyruse config --origin | grep email
+  pyruse config --config-dir ./pyruse.d`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.Source, o.Format = f.source(), app.Format(f.format)
+			o.Stdout, o.Stderr, o.Colour = c.OutOrStdout(), c.ErrOrStderr(), isTerminal(c.ErrOrStderr())
+			return app.PrintConfig(o)
+		},
+	}
+	addFormat(c, f, app.Text, app.JSON)
+	c.Flags().BoolVar(&o.Origin, "origin", false, "show for each value where it comes from")
 	return c
 }
 

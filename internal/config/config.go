@@ -16,8 +16,9 @@ type Config struct {
 	Sound    bool // the main file, the variables and the options have no errors; fragments with errors are left out
 
 	sources *Sources
-	chains  *Node // merged, with the keys that were deleted
-	lists   *Node // likewise
+	layers  [LayerOption + 1]*Node // fragments are in that of the main file
+	chains  *Node                  // merged, with the keys that were deleted
+	lists   *Node                  // likewise
 }
 
 // At returns the place of a setting, "email" or "email.to"; that of the main file's object if it is not given.
@@ -235,19 +236,18 @@ func Read(f *File, diags *Diagnostics) *Config {
 // config returns what the sources that are used add up to.
 func (s *Sources) config(diags *Diagnostics) *Config {
 	c := &Config{sources: s, Sound: true}
-	var layers [LayerOption + 1]*Node
-	files := LayerMain // and fragments
+	layers := &c.layers
 	for _, x := range s.list {
 		if x.State != Used || x.root == nil {
 			continue
 		}
 		layer := x.Layer
 		if layer == LayerFragment {
-			layer = files
+			layer = LayerMain
 		}
 		layers[layer] = merge(layers[layer], x.root)
 	}
-	c.chains, c.lists = layers[files].Get(keyActions), layers[files].Get(keyLists)
+	c.chains, c.lists = layers[LayerMain].Get(keyActions), layers[LayerMain].Get(keyLists)
 	for i, n := range layers {
 		layers[i] = settled(n)
 	}

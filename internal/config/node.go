@@ -66,7 +66,17 @@ func (n *Node) Get(name string) *Node {
 }
 
 // AppendJSON appends the value as compact JSON, keys in their order.
-func (n *Node) AppendJSON(b []byte) []byte {
+func (n *Node) AppendJSON(b []byte) []byte { return n.appendJSON(b, compact) }
+
+// marks are what stands between the parts of a value on one line.
+type marks struct{ comma, colon, open, end string }
+
+var (
+	compact = marks{",", ":", "{", "}"}
+	spaced  = marks{", ", ": ", "{ ", " }"}
+)
+
+func (n *Node) appendJSON(b []byte, m marks) []byte {
 	switch n.Kind {
 	case Bool:
 		return strconv.AppendBool(b, n.Bool)
@@ -78,21 +88,24 @@ func (n *Node) AppendJSON(b []byte) []byte {
 		b = append(b, '[')
 		for i, e := range n.Elems {
 			if i > 0 {
-				b = append(b, ',')
+				b = append(b, m.comma...)
 			}
-			b = e.AppendJSON(b)
+			b = e.appendJSON(b, m)
 		}
 		return append(b, ']')
 	case Object:
-		b = append(b, '{')
-		for i, m := range n.Members {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = append(appendString(b, m.Name), ':')
-			b = m.Value.AppendJSON(b)
+		if len(n.Members) == 0 {
+			return append(b, "{}"...)
 		}
-		return append(b, '}')
+		b = append(b, m.open...)
+		for i, x := range n.Members {
+			if i > 0 {
+				b = append(b, m.comma...)
+			}
+			b = append(appendString(b, x.Name), m.colon...)
+			b = x.Value.appendJSON(b, m)
+		}
+		return append(b, m.end...)
 	}
 	return append(b, "null"...)
 }

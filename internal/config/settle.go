@@ -34,7 +34,7 @@ func (s *Sources) Settle(checks Checks) (*Config, *Diagnostics) {
 	}
 	for _, x := range s.list {
 		if x.Layer == LayerFragment && x.State == Used && x.faults.HasErrors() {
-			x.State, x.Why = LeftOut, "it has faults"
+			x.leaveOut(&x.faults)
 		}
 	}
 	for {
@@ -49,7 +49,7 @@ func (s *Sources) Settle(checks Checks) (*Config, *Diagnostics) {
 		}
 		all.add(&found, func(p Pos) bool { return blamed[s.of(p)] })
 		for x := range blamed {
-			x.State, x.Why = LeftOut, "it has faults"
+			x.leaveOut(&found)
 		}
 		s.leaveOutDependents(checks, all)
 	}
@@ -66,7 +66,24 @@ func (s *Sources) leaveOutDependents(checks Checks, all *Diagnostics) {
 		}
 		all.add(&found, func(p Pos) bool { return blamed[s.of(p)] })
 		for x := range blamed {
-			x.State, x.Why = LeftOut, "it depends on a fragment that is left out"
+			x.leaveOut(&found)
+		}
+	}
+}
+
+// leaveOut leaves the source out because of the first error in it.
+func (x *Source) leaveOut(found *Diagnostics) {
+	x.State = LeftOut
+	for _, d := range found.Sorted() {
+		if d.Severity == Error && d.Pos.fileName() == x.File.Name {
+			x.Why = d.Message
+			if d.Pos.Line() > 0 && len(d.Pos.File.Data) > 0 {
+				x.Why = fmt.Sprintf("line %d: %s", d.Pos.Line(), d.Message)
+			}
+			if d.Hint != "" {
+				x.Why += "; " + d.Hint
+			}
+			return
 		}
 	}
 }
