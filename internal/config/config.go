@@ -183,6 +183,7 @@ type Step struct {
 	Else      *Link
 	Allow     []Allow
 	Flawed    bool // what is wrong with the form of its args was reported already
+	Unfit     bool // its args cannot be worked with, which was reported already
 }
 
 // Allow switches a warning of the static analysis off, for one step.
@@ -414,14 +415,9 @@ func (c *Config) readStep(n *Node, name string, diags *Diagnostics) Step {
 	default:
 		step.IsAction, step.Module, step.ModulePos = true, action.Text, action.Pos
 	}
-	if args := n.Get("args"); args != nil && args.Kind == Object {
-		var ok bool
-		if step.Args, ok = c.withLists(args, name, diags); !ok {
-			step.Module = ""
-		}
+	if args := n.Get("args"); args != nil && args.Kind != Null {
 		step.Flawed = args.flawed
-	} else if args != nil && args.Kind != Null {
-		step.Module = ""
+		c.readArgs(args, &step, name, diags)
 	}
 	step.Then = link(n.Get("then"))
 	step.Else = link(n.Get("else"))
@@ -431,6 +427,18 @@ func (c *Config) readStep(n *Node, name string, diags *Diagnostics) Step {
 		step.Else = nil
 	}
 	return step
+}
+
+func (c *Config) readArgs(args *Node, step *Step, name string, diags *Diagnostics) {
+	if args.Kind == Object {
+		var ok bool
+		if step.Args, ok = c.withLists(args, name, diags); ok {
+			return
+		}
+	} else if !args.flawed {
+		diags.Errorf(args.Pos, "", `%s: "args" is %s; it must be an object`, name, args.Kind)
+	}
+	step.Unfit = true
 }
 
 // word returns the value of a key if it is a text, and not empty.

@@ -155,10 +155,7 @@ func (v *validator) collect(e *jsonschema.ValidationError) {
 	x := leaf{keyword: keyword, at: e.InstanceLocation, path: pointer(e.InstanceLocation), message: e.Message}
 	x.wanted = lookUp(v.schema.document, where)
 	x.parent = lookUp(v.schema.document, where[:max(0, len(where)-1)])
-	// Two parts of the schema may say the same of one value.
-	if !slices.ContainsFunc(v.leaves, func(y leaf) bool { return x.at == y.at && x.message == y.message }) {
-		v.leaves = append(v.leaves, x)
-	}
+	v.leaves = append(v.leaves, x)
 }
 
 // pointer splits a JSON pointer as the library writes it.
@@ -210,8 +207,14 @@ func (v *validator) report() {
 
 func (v *validator) reportLeaf(x leaf) {
 	place := v.place(x.path)
-	if place.isModule && (place.node.Kind == String || x.keyword == "enum") {
-		return // those who know the modules say what is meant
+	if place.isModule {
+		if place.node.Kind == String || place.node.Kind == Null {
+			return // those who know the modules say what is meant
+		}
+		x.keyword, x.wanted = "type", "string"
+	}
+	if place.args != nil && place.step.word("filter") != nil && place.step.word("action") != nil {
+		return // nobody knows whose args these are
 	}
 	switch x.keyword {
 	case "type":

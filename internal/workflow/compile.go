@@ -253,10 +253,15 @@ func buildStep(n *node, reg *Registry, b *Build) {
 	newFilter, isFilter := reg.filters[name]
 	newAction, isAction := reg.actions[name]
 	switch {
-	case isFilter && !b.step.IsAction:
-		n.filter = newFilter(b)
-	case isAction && b.step.IsAction:
-		n.action = newAction(b)
+	case isFilter && !b.step.IsAction, isAction && b.step.IsAction:
+		if b.step.Unfit {
+			return
+		}
+		if isFilter {
+			n.filter = newFilter(b)
+		} else {
+			n.action = newAction(b)
+		}
 	case isFilter:
 		b.FaultAt(b.step.ModulePos, fmt.Sprintf("write \"filter\": %q", name), "%s is a filter, not an action", name)
 	case isAction:
