@@ -1,0 +1,298 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/pyruse/pyruse/internal/config"
+	"github.com/pyruse/pyruse/internal/control"
+	"github.com/pyruse/pyruse/internal/entry"
+	"github.com/pyruse/pyruse/internal/journal"
+	"github.com/pyruse/pyruse/internal/mail"
+)
+
+// reloader loads the configuration again when somebody asks for it: beside the engine, which goes on meanwhile, and one
+// load at a time.
+type reloader struct {
+	s       *service
+	asked   chan chan<- *outcome // not buffered: who asks is heard when a load is about to begin
+	ready   chan struct{}        // closed when the daemon is ready, before anybody is told so
+	ended   chan struct{}        // closed when it stops
+	problem atomic.Pointer[string]
+}
+
+func newReloader(s *service) *reloader {
+	return &reloader{s: s, asked: make(chan chan<- *outcome), ready: make(chan struct{}), ended: make(chan struct{})}
+}
+
+// outcome is what came of a load.
+type outcome struct {
+	loaded  *loaded             // nil if there was an error
+	waiting []config.Diagnostic // the warnings of what takes effect at the next start
+	err     error               // why it could not be loaded, or not be put in force
+}
+
+// inForce reports whether what was loaded is in force.
+func (o *outcome) inForce() bool { return o.err == nil && o.loaded.usable() }
+
+var (
+	errNotReady                  = errors.New("the daemon is not ready yet")
+	_           control.Reloader = (*reloader)(nil)
+)
+
+// Reload loads the configuration and returns what came of it. The load begins after the call; those who call while another
+// one is under way share the next.
+func (r *reloader) Reload(ctx context.Context, o control.ReloadOptions) (control.Reload, error) {
+	select {
+	case <-r.ready:
+	default:
+		return control.Reload{}, errNotReady
+	}
+	answer := make(chan *outcome, 1)
+	select {
+	case r.asked <- answer:
+	case <-r.ended:
+		return control.Reload{}, errStopping
+	case <-ctx.Done():
+		return control.Reload{}, ctx.Err()
+	}
+	select {
+	case out := <-answer:
+		return out.answer(Format(o.Format), o.Colour)
+	case <-ctx.Done():
+		return control.Reload{}, ctx.Err()
+	}
+}
+
+// run loads whenever it is asked to, until ctx ends.
+func (r *reloader) run(ctx context.Context) {
+	defer close(r.ended)
+	for {
+		var askers []chan<- *outcome
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.s.opts.Reload:
+		case a := <-r.asked:
+			askers = append(askers, a)
+		}
+		askers = r.gather(askers)
+		out := r.reload(ctx)
+		for _, a := range askers {
+			a <- out
+		}
+	}
+}
+
+// gather adds all who have asked by now: one load is enough for them.
+func (r *reloader) gather(askers []chan<- *outcome) []chan<- *outcome {
+	for {
+		select {
+		case <-r.s.opts.Reload:
+		case a := <-r.asked:
+			askers = append(askers, a)
+		default:
+			return askers
+		}
+	}
+}
+
+// reload loads once, and tells systemd and the journal. systemd knows that the reload is done before those who asked do: a
+// unit whose ExecReload= is `pyruse reload` is not left in between.
+func (r *reloader) reload(ctx context.Context) *outcome {
+	r.s.notify(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, monotonic()))
+	out := r.load(ctx)
+	if errors.Is(out.err, errStopping) {
+		return out
+	}
+	r.problem.Store(out.problem())
+	r.log(out)
+	r.s.notify(daemon.SdNotifyReady + "\n" + r.s.statusLine())
+	return out
+}
+
+// monotonic returns CLOCK_MONOTONIC in microseconds, as sd_notify(3) wants it.
+func monotonic() int64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return 0 // it cannot fail: the clock exists
+	}
+	return t.Nano() / 1000
+}
+
+// load loads the configuration, and puts it in force if it can be run.
+func (r *reloader) load(ctx context.Context) *outcome {
+	var out outcome
+	out.loaded, out.err = safely(r.s.opts.Stderr, func() (*loaded, error) { return load(r.s.opts.Source, r.s.newWorld) })
+	if !out.inForce() {
+		return &out
+	}
+	out.waiting = keepLasting(out.loaded, r.s.settings())
+	out.err = r.s.putInForce(ctx, out.loaded)
+	return &out
+}
+
+// safely runs a load. A fault of the program in it does not end the daemon.
+func safely(stderr io.Writer, load func() (*loaded, error)) (l *loaded, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			_, _ = fmt.Fprintf(stderr, "pyruse: panic: %v\n%s", p, debug.Stack()) // the error is told in any case
+			l, err = nil, fmt.Errorf("load the configuration: internal error: %v", p)
+		}
+	}()
+	return load()
+}
+
+// putInForce makes what was loaded take effect, between two entries.
+func (s *service) putInForce(ctx context.Context, l *loaded) error {
+	c := &l.prog.cfg.Settings
+	e := entry.New(l.prog.names)
+	err := s.engine.call(ctx, func() {
+		s.engine.swap(l.prog, l.world, e)
+		s.effects.configure(c)
+		s.current.Store(l)
+	})
+	if err != nil {
+		return errStopping // nothing else can be in the way
+	}
+	s.db.SetLimits(stateLimits(c))
+	s.mailer.Use(transport(c))
+	replace(s.letters, letter(c))
+	s.missReceiver()
+	return nil
+}
+
+// replace puts a value into a channel of capacity 1, in the place of one that nobody has taken. Only one goroutine may do so.
+func replace(c chan mail.Message, m mail.Message) {
+	select {
+	case <-c:
+	default:
+	}
+	c <- m
+}
+
+// maxFaultsLogged bounds the lines about one load.
+const maxFaultsLogged = 20
+
+// log tells of each error, of what takes effect later, and what is in force now.
+func (r *reloader) log(out *outcome) {
+	id, priority, text := journal.MsgReloadFailed, 3, ""
+	if out.inForce() {
+		id, priority, text = journal.MsgReloaded, 5, "reloaded "+out.summary()
+	} else {
+		text = *out.problem()
+	}
+	told := out.told()
+	for _, d := range told[:min(len(told), maxFaultsLogged)] {
+		r.s.say(id, logPriority(d.Severity), config.Printable(d.String()), out.fields()...)
+	}
+	r.s.say(id, priority, text, out.fields()...)
+}
+
+func logPriority(s config.Severity) int {
+	if s == config.Warning {
+		return 4
+	}
+	return 3
+}
+
+// told returns the diagnostics that are logged one by one.
+func (o *outcome) told() []config.Diagnostic {
+	if o.err != nil {
+		return nil
+	}
+	return append(o.errors(), o.waiting...)
+}
+
+// errors returns the errors of the configuration.
+func (o *outcome) errors() []config.Diagnostic {
+	var list []config.Diagnostic
+	for _, d := range o.loaded.diags.Sorted() {
+		if d.Severity == config.Error {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+func (o *outcome) fields() []journal.Field {
+	if o.loaded == nil || o.loaded.prog == nil {
+		return nil
+	}
+	return []journal.Field{{Name: journal.FieldFile, Value: o.loaded.prog.path}}
+}
+
+// summary says what is in force now: the file, and what is in it.
+func (o *outcome) summary() string {
+	p, steps := o.loaded.prog, 0
+	for _, c := range p.cfg.Chains {
+		steps += len(c.Steps)
+	}
+	faults, warnings := o.loaded.diags.Count()
+	text := fmt.Sprintf("%s: %d chains, %d steps, %d warnings", p.path, len(p.cfg.Chains), steps, warnings)
+	if faults > 0 {
+		text += fmt.Sprintf(", %d errors: what they are in is left out", faults)
+	}
+	return text
+}
+
+// problem is what the administrator has to attend to, nil if there is nothing.
+func (o *outcome) problem() *string {
+	const stays = "the configuration was not reloaded, and the one before stays in force: "
+	var text string
+	switch {
+	case o.err != nil:
+		text = stays + fault(o.err)
+	case !o.loaded.usable():
+		text = stays + firstOf(o.errors())
+	case o.loaded.diags.HasErrors():
+		text = "parts of the configuration are left out: " + firstOf(o.errors())
+	default:
+		return nil
+	}
+	return &text
+}
+
+// firstOf returns the first of some diagnostics, and how many more there are.
+func firstOf(list []config.Diagnostic) string {
+	if len(list) == 0 {
+		return "it cannot be run"
+	}
+	text := config.Printable(list[0].String())
+	if more := len(list) - 1; more > 0 {
+		text += fmt.Sprintf(", and %d more", more)
+	}
+	return text
+}
+
+// fault returns the text of an error without the mark of ErrConfig.
+func fault(err error) string {
+	return strings.TrimPrefix(err.Error(), ErrConfig.Error()+"\n")
+}
+
+// answer is what those who asked get.
+func (o *outcome) answer(format Format, colour bool) (control.Reload, error) {
+	if errors.Is(o.err, ErrConfig) {
+		return control.Reload{Fault: fault(o.err)}, nil
+	}
+	if o.err != nil {
+		return control.Reload{}, o.err
+	}
+	var b strings.Builder
+	if err := writeDiagnostics(&b, &o.loaded.diags, format, colour); err != nil {
+		return control.Reload{}, err
+	}
+	if o.inForce() && format != JSON {
+		fmt.Fprintf(&b, "%s, now in force\n", o.summary())
+	}
+	return control.Reload{InForce: o.inForce(), Output: b.String()}, nil
+}
