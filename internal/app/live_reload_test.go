@@ -423,55 +423,118 @@ const stormTwo = `"never": [
 	{"action": "action_counterRaise", "args": {"counter": "hits", "for": "address"}}
 ]`
 
+// storm is a station in which the two configurations take turns while entries are logged.
+type storm struct {
+	*station
+	out   stream
+	calls int // of round
+	sent  int // entries
+}
+
+const stormAddresses = 50
+
+func newStorm(t *testing.T) *storm {
+	s := &storm{station: newStation(t, ""), out: newStream(t)}
+	s.program = plain
+	s.turn()
+	return s
+}
+
+// turn writes the other configuration.
+func (s *storm) turn() {
+	gate := dropRules(ban4, ban6, 3600)
+	s.configure([]string{`"limits": {"counterKeys": 60, "reportLines": 2000000}, ` + actions(stormTwo, gate), actions(gate, stormOne)}[s.calls%2])
+	s.calls++
+}
+
+// round has a daemon reload, and logs entries meanwhile.
+func (s *storm) round(d *daemon, entries int) {
+	s.t.Helper()
+	s.turn()
+	d.hangup()
+	for range entries {
+		if err := s.out.log("plan", fmt.Sprintf("hit %d from 198.18.0.%d", s.sent, s.sent%stormAddresses)); err != nil {
+			s.t.Fatal(err)
+		}
+		s.sent++
+	}
+}
+
+// settle waits until all entries are handled, and stops the daemon.
+func (s *storm) settle(d *daemon) {
+	s.t.Helper()
+	drop(s.t, "192.0.2.50")
+	awaitBan(s.t, ban4, "192.0.2.50")
+	noErrors(d)
+	d.stop()
+}
+
+// check wants each entry reported and counted exactly once.
+func (s *storm) check() {
+	s.t.Helper()
+	db, seen := s.book(), map[string]int{}
+	for _, line := range reported(s.t, db) {
+		seen[line]++
+	}
+	for i := range s.sent {
+		if n := seen[strconv.Itoa(i)]; n != 1 {
+			s.t.Errorf("entry %d is reported %d times", i, n)
+		}
+	}
+	hits := count(s.t, db, "hits")
+	for i := range stormAddresses {
+		address := fmt.Sprintf("198.18.0.%d", i)
+		if want := int64((s.sent - i + stormAddresses - 1) / stormAddresses); hits[address] != want {
+			s.t.Errorf("%s is counted %d times, want %d", address, hits[address], want)
+		}
+	}
+	if len(seen) != s.sent || len(hits) != stormAddresses {
+		s.t.Errorf("%d lines for %d entries, %d addresses of %d", len(seen), s.sent, len(hits), stormAddresses)
+	}
+}
+
 // TestReloadStorm reloads a hundred times while thousands of entries are logged: each is counted and reported exactly once.
 func TestReloadStorm(t *testing.T) {
-	gate := dropRules(ban4, ban6, 3600)
-	s := newStation(t, actions(gate, stormOne))
-	s.program = plain
+	s := newStorm(t)
 	d := s.start("WATCHDOG_USEC=2000000")
-	out := newStream(t)
-	const reloads, each, addresses = 100, 200, 50
-	sent := 0
+	const reloads, each = 100, 200
 	began := time.Now()
-	for i := range reloads {
-		s.configure([]string{`"limits": {"counterKeys": 60, "reportLines": 2000000}, ` + actions(stormTwo, gate), actions(gate, stormOne)}[i%2])
-		d.hangup()
-		for range each {
-			if err := out.log("plan", fmt.Sprintf("hit %d from 198.18.0.%d", sent, sent%addresses)); err != nil {
-				t.Fatal(err)
-			}
-			sent++
-		}
+	for range reloads {
+		s.round(d, each)
 		s.awaitReload(d)
 	}
-	reloaded := time.Since(began)
-	behind := int64(sent) - d.status().Entries
-	drop(t, "192.0.2.50")
-	awaitBan(t, ban4, "192.0.2.50") // all else is handled by then
-	t.Logf("%d reloads within %v while %d entries were logged; %d of them were handled later", reloads, reloaded, sent, max(0, behind))
+	took := time.Since(began)
+	s.settle(d)
+	t.Logf("%d reloads within %v while %d entries were logged", reloads, took, s.sent)
 	if said := d.said(journal.MsgReloaded); len(said) != reloads {
 		t.Errorf("%d reloads are logged", len(said))
 	}
-	noErrors(d)
-	d.stop()
-	db := s.book()
-	seen := map[string]int{}
-	for _, line := range reported(t, db) {
-		seen[line]++
-	}
-	for i := range sent {
-		if n := seen[strconv.Itoa(i)]; n != 1 {
-			t.Errorf("entry %d is reported %d times", i, n)
+	s.check()
+}
+
+// TestReloadStormWithKills kills the daemon in the middle of reloads, while entries wait to be handled or committed.
+func TestReloadStormWithKills(t *testing.T) {
+	s := newStorm(t)
+	s.start().stop() // from here on, no entry is missed
+	const kills, each = 10, 500
+	for range kills {
+		d := s.startAgain()
+		for range 3 {
+			s.round(d, each)
 		}
+		d.kill()
 	}
-	for address, n := range count(t, db, "hits") {
-		_, last, _ := strings.Cut(address, "198.18.0.")
-		i, err := strconv.Atoi(last)
-		if want := int64((sent - i + addresses - 1) / addresses); err != nil || n != want {
-			t.Errorf("%s is counted %d times, want %d", address, n, want)
-		}
-	}
-	if len(seen) != sent || len(count(t, db, "hits")) != addresses {
-		t.Errorf("%d lines for %d entries, %d addresses of %d", len(seen), sent, len(count(t, db, "hits")), addresses)
-	}
+	s.settle(s.startAgain())
+	s.check()
+}
+
+// startAgain starts a daemon after one that was killed, whose last notes may still be on their way.
+func (s *station) startAgain() *daemon {
+	s.t.Helper()
+	d := s.launch()
+	eventually(s.t, "the daemon answers", func() bool {
+		_, err := control.NewClient(s.socket()).Status(context.Background())
+		return err == nil
+	})
+	return d
 }

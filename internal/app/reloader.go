@@ -24,6 +24,7 @@ import (
 // load at a time.
 type reloader struct {
 	s       *service
+	read    func() (*loaded, error)
 	asked   chan chan<- *outcome // not buffered: who asks is heard when a load is about to begin
 	ready   chan struct{}        // closed when the daemon is ready, before anybody is told so
 	ended   chan struct{}        // closed when it stops
@@ -31,7 +32,10 @@ type reloader struct {
 }
 
 func newReloader(s *service) *reloader {
-	return &reloader{s: s, asked: make(chan chan<- *outcome), ready: make(chan struct{}), ended: make(chan struct{})}
+	return &reloader{
+		s: s, read: func() (*loaded, error) { return load(s.opts.Source, s.newWorld) },
+		asked: make(chan chan<- *outcome), ready: make(chan struct{}), ended: make(chan struct{}),
+	}
 }
 
 // outcome is what came of a load.
@@ -132,7 +136,7 @@ func monotonic() int64 {
 // load loads the configuration, and puts it in force if it can be run.
 func (r *reloader) load(ctx context.Context) *outcome {
 	var out outcome
-	out.loaded, out.err = safely(r.s.opts.Stderr, func() (*loaded, error) { return load(r.s.opts.Source, r.s.newWorld) })
+	out.loaded, out.err = r.beside(ctx)
 	if !out.inForce() {
 		return &out
 	}
@@ -141,15 +145,35 @@ func (r *reloader) load(ctx context.Context) *outcome {
 	return &out
 }
 
+// beside runs the load in a goroutine of its own: a file system that hangs does not keep the daemon from stopping. A load
+// that is given up goes on until it ends; nobody takes what comes of it.
+func (r *reloader) beside(ctx context.Context) (*loaded, error) {
+	type result struct {
+		loaded *loaded
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		l, err := safely(r.s.opts.Stderr, r.read)
+		done <- result{l, err}
+	}()
+	select {
+	case x := <-done:
+		return x.loaded, x.err
+	case <-ctx.Done():
+		return nil, errStopping
+	}
+}
+
 // safely runs a load. A fault of the program in it does not end the daemon.
-func safely(stderr io.Writer, load func() (*loaded, error)) (l *loaded, err error) {
+func safely(stderr io.Writer, read func() (*loaded, error)) (l *loaded, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			_, _ = fmt.Fprintf(stderr, "pyruse: panic: %v\n%s", p, debug.Stack()) // the error is told in any case
 			l, err = nil, fmt.Errorf("load the configuration: internal error: %v", p)
 		}
 	}()
-	return load()
+	return read()
 }
 
 // putInForce makes what was loaded take effect, between two entries.

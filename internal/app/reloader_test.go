@@ -72,6 +72,32 @@ func TestOneLoadForAllWhoWait(t *testing.T) {
 	}
 }
 
+// TestStopDuringALoadThatHangs has the file system hang: whoever waits is told that the daemon is stopping.
+func TestStopDuringALoadThatHangs(t *testing.T) {
+	r := newReloader(&service{})
+	began, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	r.read = func() (*loaded, error) {
+		close(began)
+		<-release
+		return nil, errors.New("too late")
+	}
+	close(r.ready)
+	ctx, stop := context.WithCancel(t.Context())
+	answer := make(chan error)
+	go func() {
+		_, err := r.Reload(context.WithoutCancel(ctx), control.ReloadOptions{})
+		answer <- err
+	}()
+	go r.run(ctx)
+	<-began
+	stop()
+	if err := <-answer; !errors.Is(err, errStopping) {
+		t.Errorf("who asked is told: %v", err)
+	}
+	<-r.ended
+}
+
 // TestPanicInALoad is for a fault of the program in reading a configuration.
 func TestPanicInALoad(t *testing.T) {
 	var stderr strings.Builder
