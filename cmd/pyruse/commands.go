@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,7 +74,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringArrayVar(&f.dirs, "config-dir", nil,
 		"read fragments from `DIR` instead of the system's folders; several times: a later one wins; \"\": none")
 	root.PersistentFlags().StringArrayVar(&f.set, "set", nil, "give a setting another value: `KEY=VALUE`, as in limits.bans=1000")
-	root.AddCommand(newRun(f), newCheck(f), newConfig(f), newReplay(f), newBoot(f), newBans(f), newVersion(f))
+	root.AddCommand(newRun(f), newReload(f), newCheck(f), newConfig(f), newReplay(f), newBoot(f), newBans(f), newVersion(f))
 	return root
 }
 
@@ -107,16 +109,51 @@ func newRun(f *flags) *cobra.Command {
 committed then. No ban is lifted when the daemon stops, and what was logged meanwhile is
 handled at the next start.
 
-Under systemd, the service has Type=notify, and WatchdogSec= is served.
+SIGHUP makes it load the configuration again, as "pyruse reload" does.
+
+Under systemd, the service has Type=notify-reload (or Type=notify, before systemd 253), and
+WatchdogSec= is served.
 
 Exit codes: 0 stopped as asked; 1 failure; 2 the configuration has errors.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			// From now on: a SIGHUP that comes while the daemon starts must not end it.
+			hangups := make(chan os.Signal, 1)
+			signal.Notify(hangups, syscall.SIGHUP)
+			defer signal.Stop(hangups)
 			return app.Run(c.Context(), app.RunOptions{
 				Source: f.source(), Version: versionText(), Stderr: c.ErrOrStderr(), Colour: isTerminal(c.ErrOrStderr()),
+				Reload: hangups,
 			})
 		},
 	}
+}
+
+func newReload(f *flags) *cobra.Command {
+	var socket string
+	c := &cobra.Command{
+		Use:   "reload",
+		Short: "Have the running daemon load its configuration again",
+		Long: `Have the running daemon load its configuration again, wait for the result, and print every fault as "check" does.
+The new configuration takes effect between two entries: none is missed or handled twice, and counters, bans,
+DNAT mappings, report lines and mail are kept. Where it has errors, the old one stays in force.
+
+The daemon is asked over its control socket; only root and the daemon's own user may do so.
+
+Exit codes: 0 the new configuration is in force (there may be warnings); 1 no daemon is running, or another
+failure; 2 the configuration has errors, and the old one stays in force.`,
+		Example: `  pyruse reload
+  ExecReload=/usr/bin/pyruse reload            in a unit with Type=notify`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return app.Reload(c.Context(), app.ReloadOptions{
+				Source: f.source(), Socket: socket, Format: app.Format(f.format), Stdout: c.OutOrStdout(), Colour: isTerminal(c.OutOrStdout()),
+			})
+		},
+	}
+	addFormat(c, f, app.Text, app.JSON)
+	c.Flags().StringVar(&socket, "socket", "", "the control `SOCKET` of the daemon; without it, where the configuration says")
+	return c
 }
 
 func newCheck(f *flags) *cobra.Command {

@@ -15,6 +15,7 @@ import (
 // goroutine only. No operation looks at more than a few keys.
 type Counters struct {
 	limit      int
+	peak       int // the largest limit that was ever in force: no more rows are in the database
 	categories map[string]*Category
 	byNumber   []*Category
 	seed       maphash.Seed
@@ -34,6 +35,7 @@ type Category struct {
 	table  *Counters
 	number uint32
 	name   string
+	live   int // keys
 }
 
 const chunkSize = 1024
@@ -73,8 +75,9 @@ var ErrCountersFull = errors.New("the counter table is full (limits.counterKeys)
 // NewCounters returns an empty table for at most limit live keys. When it is full, the key
 // that would end first gives way to the new one.
 func NewCounters(limit int) *Counters {
+	limit = min(limit, math.MaxUint32)
 	return &Counters{
-		limit: min(limit, math.MaxUint32), categories: map[string]*Category{}, seed: maphash.MakeSeed(), index: map[uint64]uint32{},
+		limit: limit, peak: limit, categories: map[string]*Category{}, seed: maphash.MakeSeed(), index: map[uint64]uint32{},
 	}
 }
 
@@ -82,7 +85,7 @@ func NewCounters(limit int) *Counters {
 func (t *Counters) Category(name string) *Category {
 	c, ok := t.categories[name]
 	if !ok {
-		c = &Category{t, uint32(len(t.byNumber)), name}
+		c = &Category{table: t, number: uint32(len(t.byNumber)), name: name}
 		t.categories[name] = c
 		t.byNumber = append(t.byNumber, c)
 	}
@@ -187,10 +190,8 @@ func (c *Category) get(key entry.Value) (uint32, error) {
 		return i, nil
 	}
 	t := c.table
-	if t.live >= t.limit {
-		if !t.evictFirst() {
-			return 0, ErrCountersFull
-		}
+	if t.live >= t.limit && t.evict(t.live-t.limit+1) == 0 {
+		return 0, ErrCountersFull
 	}
 	var i uint32
 	if k := len(t.free); k > 0 {
@@ -210,6 +211,7 @@ func (c *Category) get(key entry.Value) (uint32, error) {
 	*t.at(i) = counter{key: key.Clone(), category: c.number, next: next, flags: inUse}
 	t.index[h] = i
 	t.live++
+	c.live++
 	return i, nil
 }
 
@@ -231,8 +233,19 @@ func (t *Counters) touch(i uint32, n *counter) {
 	}
 }
 
-// removeBatch bounds how many ended counters one operation removes: enough to keep up with any inflow.
+// removeBatch bounds how many counters one operation removes: enough to keep up with any inflow.
 const removeBatch = 4
+
+// evict removes the n counters that end first, but no more than an operation may, and returns how many it has removed.
+func (t *Counters) evict(n int) int {
+	n = min(n, removeBatch)
+	for i := range n {
+		if !t.evictFirst() {
+			return i
+		}
+	}
+	return n
+}
 
 // evictFirst removes the counter that ends first, and reports whether there is one that ends.
 func (t *Counters) evictFirst() bool {
@@ -253,7 +266,11 @@ func (t *Counters) evictFirst() bool {
 	return false
 }
 
+// removeEnded removes some of the counters that have ended, and of those that a lower limit has no room for.
 func (t *Counters) removeEnded(now int64) {
+	if t.live > t.limit {
+		t.evict(t.live - t.limit)
+	}
 	for range removeBatch {
 		if len(t.ends) == 0 || t.ends[0].at > now {
 			return
@@ -276,8 +293,10 @@ func (t *Counters) removeEnded(now int64) {
 func (t *Counters) remove(i uint32) {
 	n := t.at(i)
 	t.unlink(i, n)
-	if n.flags&persisted != 0 && len(t.deleted) < t.limit { // a row left behind has ended by the time it is loaded
-		t.deleted = append(t.deleted, state.Counter{Category: t.byNumber[n.category].name, Key: encodeValue(n.key)})
+	c := t.byNumber[n.category]
+	c.live--
+	if n.flags&persisted != 0 && len(t.deleted) < t.peak { // a row left behind has ended by the time it is loaded
+		t.deleted = append(t.deleted, state.Counter{Category: c.name, Key: encodeValue(n.key)})
 	}
 	*n = counter{}
 	t.free = append(t.free, i)

@@ -46,6 +46,7 @@ const (
 // DNAT is the table of captured mappings, used by one goroutine only.
 type DNAT struct {
 	limit   int
+	peak    int // the largest limit that was ever in force: no more rows are in the database
 	lastID  int64
 	byParts map[[6]entry.Value]*mapping
 	indexes map[part]map[lookupKey][]*mapping // newest last
@@ -60,6 +61,7 @@ type DNAT struct {
 func NewDNAT(limit int) *DNAT {
 	return &DNAT{
 		limit:   limit,
+		peak:    limit,
 		byParts: map[[6]entry.Value]*mapping{},
 		indexes: map[part]map[lookupKey][]*mapping{},
 		added:   map[int64]*mapping{},
@@ -134,9 +136,7 @@ func (t *DNAT) capture(parts [6]entry.Value, now, keep int64) {
 	if m != nil {
 		t.unlink(m) // it becomes the newest again
 	} else {
-		if len(t.byParts) >= t.limit {
-			t.evictFirst()
-		}
+		t.evict(len(t.byParts) - t.limit + 1)
 		m = &mapping{parts: parts}
 	}
 	t.lastID++
@@ -172,8 +172,15 @@ func (t *DNAT) unlink(m *mapping) {
 	}
 	if t.added[m.id] != nil {
 		delete(t.added, m.id)
-	} else if len(t.removed) < t.limit { // a row left behind has ended by the time it is loaded
+	} else if len(t.removed) < t.peak { // a row left behind has ended by the time it is loaded
 		t.removed = append(t.removed, m.id)
+	}
+}
+
+// evict removes the n mappings that end first, but no more than an operation may.
+func (t *DNAT) evict(n int) {
+	for range min(n, removeBatch) {
+		t.evictFirst()
 	}
 }
 
@@ -189,7 +196,9 @@ func (t *DNAT) evictFirst() {
 	}
 }
 
+// removeEnded removes some of the mappings that have ended, and of those that a lower limit has no room for.
 func (t *DNAT) removeEnded(now int64) {
+	t.evict(len(t.byParts) - t.limit)
 	for range removeBatch {
 		if len(t.ends) == 0 || t.ends[0].at > now {
 			return

@@ -79,12 +79,7 @@ func (o *CheckOptions) sound(l *loaded) error {
 	if o.Format != Text {
 		return nil
 	}
-	_, warnings := l.diags.Count()
-	noun := "warnings"
-	if warnings == 1 {
-		noun = "warning"
-	}
-	_, err := fmt.Fprintf(o.Stdout, "%s, %d %s, no errors\n", l.prog.cfg, warnings, noun)
+	_, err := fmt.Fprintf(o.Stdout, "%s, no errors\n", l.summary())
 	return err
 }
 

@@ -47,6 +47,11 @@ type effects struct {
 
 var _ action.Effects = (*effects)(nil)
 
+// configure makes the settings take effect.
+func (f *effects) configure(c *config.Settings) {
+	f.email, f.maxBans = c.Email, int(c.Limits.Bans)
+}
+
 func (f *effects) Ban(c action.Cause, b state.Ban) error {
 	if f.running()+len(f.newBans) >= f.maxBans && !f.holds(b.Key()) { // what is renewed needs no room
 		return fmt.Errorf("%s is not banned: there are %d bans already (limits.bans)", b.Addr, f.maxBans)

@@ -371,22 +371,40 @@ var errStopping = errors.New("the daemon is stopping")
 // do runs f between two batches, and returns when what f brought about is committed. If that is
 // not possible now, f has taken effect all the same, and the error says why it is not remembered yet.
 func (g *engine) do(ctx context.Context, f func()) error {
-	done := make(chan error, 1)
-	call := func() {
+	var notYet error
+	err := g.call(ctx, func() {
 		f()
 		g.finish(time.Now())
 		if g.failing != "" {
-			done <- errors.New("it is done, but not committed yet: " + g.failing)
+			notYet = errors.New("it is done, but not committed yet: " + g.failing)
 		}
-		close(done)
-	}
+	})
+	return errors.Join(err, notYet)
+}
+
+// call runs f between two batches, and returns when it has run.
+func (g *engine) call(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	call := func() { defer close(done); f() }
 	select {
 	case g.calls <- call:
-		return <-done
+		<-done
+		return nil
 	case <-g.ended:
 		return errStopping
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// swap puts another program into the place of the one that runs; e has the fields of the new one. What the tables
+// hold goes over to the new world, and all else stays: the batch that is not committed yet, the errors
+// that are counted, the lines that are recognised. It is called between two entries.
+func (g *engine) swap(prog *program, world *action.World, e *entry.Entry) {
+	world.TakeOver(g.world)
+	g.prog, g.world, g.entry = prog, world, e
+	if g.changedState() { // a lower limit may have removed something
+		g.touch()
 	}
 }
 

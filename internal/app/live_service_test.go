@@ -121,7 +121,7 @@ func TestControlSocketIsGuarded(t *testing.T) {
 	if out, err := try("bans"); err != nil || !strings.Contains(out, "192.0.2.140") {
 		t.Errorf("nobody may look: %v: %s", err, out)
 	}
-	for _, args := range [][]string{{"bans", "remove", "192.0.2.140"}, {"bans", "add", ban4, "192.0.2.141"}} {
+	for _, args := range [][]string{{"bans", "remove", "192.0.2.140"}, {"bans", "add", ban4, "192.0.2.141"}, {"reload"}} {
 		if out, err := try(args...); err == nil || !strings.Contains(out, "only root") {
 			t.Errorf("nobody may %q: %s", args, out)
 		}

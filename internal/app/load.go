@@ -165,6 +165,37 @@ func compile(sources *config.Sources, world newWorld) (*loaded, error) {
 // usable reports whether the configuration can be run: what is left of it when the fragments with faults are left out.
 func (l *loaded) usable() bool { return l.prog.cfg.Sound && l.prog.graph != nil }
 
+// summary says in one line what was loaded.
+func (l *loaded) summary() string {
+	_, warnings := l.diags.Count()
+	return fmt.Sprintf("%s, %s", l.prog.cfg, plural(warnings, "warning"))
+}
+
+// problem is what the administrator has to attend to, nil if there is nothing.
+func (l *loaded) problem() *string {
+	var names []string
+	for _, x := range l.prog.cfg.LeftOut() {
+		names = append(names, x.File.Name)
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	const most = 3
+	text := "left out because of faults: " + strings.Join(names[:min(len(names), most)], ", ")
+	if more := len(names) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	text = config.Printable(text)
+	return &text
+}
+
+func plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
 // settings returns the settings that the daemon would run with, and writes all faults where the configuration cannot be run; then
 // the error is ErrConfig, and the settings are what could be read.
 func (s Source) settings(stderr io.Writer, colour bool) (*config.Settings, error) {
@@ -179,18 +210,15 @@ func (s Source) settings(stderr io.Writer, colour bool) (*config.Settings, error
 	return &l.prog.cfg.Settings, err
 }
 
-// mustLoad is load for commands that only go on with a configuration that can be run. Otherwise it returns ErrConfig. All
-// faults are written.
+// mustLoad is load for commands that only go on with a configuration that can be run. Otherwise all faults are written, and the error is
+// ErrConfig.
 func mustLoad(src Source, world newWorld, stderr io.Writer, colour bool) (*loaded, error) {
 	l, err := load(src, world)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.diags.WriteText(stderr, colour); err != nil {
-		return nil, err
-	}
 	if !l.usable() {
-		return nil, ErrConfig
+		return nil, errors.Join(ErrConfig, l.diags.WriteText(stderr, colour))
 	}
 	return l, nil
 }

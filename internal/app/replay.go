@@ -46,6 +46,9 @@ func Replay(ctx context.Context, o ReplayOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := l.diags.WriteText(o.Stderr, o.Colour); err != nil {
+		return err
+	}
 	p := l.prog
 	source, err := o.open(&p.cfg.Settings.Journal)
 	if err != nil {

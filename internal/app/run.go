@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -33,6 +34,9 @@ type RunOptions struct {
 	Version string
 	Stderr  io.Writer
 	Colour  bool // of Stderr
+	// Reload brings a signal for each wish to load the configuration again. What comes while that is being done is
+	// left in the channel, whose capacity is 1. May be nil.
+	Reload <-chan os.Signal
 }
 
 // stopTime bounds how long the workers may take to end.
@@ -41,8 +45,7 @@ const stopTime = 10 * time.Second
 // service is the daemon: its parts, in the order in which they are opened.
 type service struct {
 	opts    RunOptions
-	prog    *program
-	world   *action.World
+	current atomic.Pointer[loaded] // the configuration in force; stored by the engine's goroutine once that runs
 	effects *effects
 	log     *journal.Logger
 	unlock  func() error
@@ -51,6 +54,8 @@ type service struct {
 	reader  *journal.Reader
 	changed <-chan struct{}
 	mailer  *mail.Worker
+	letters chan mail.Message // new senders, receivers and subjects for the reports; capacity 1, filled by the reloader
+	reload  *reloader
 	engine  *engine
 	socket  net.Listener
 	control *control.Server
@@ -62,7 +67,11 @@ type service struct {
 // Run is the daemon: it handles the entries of the journal until ctx ends, and then stops
 // within a bounded time, with everything committed.
 func Run(ctx context.Context, o RunOptions) error {
-	s := &service{opts: o, started: time.Now(), log: journal.NewLogger(journal.LoggerOptions{Version: o.Version})}
+	s := &service{
+		opts: o, started: time.Now(), log: journal.NewLogger(journal.LoggerOptions{Version: o.Version}),
+		effects: &effects{host: hostName(), now: time.Now}, letters: make(chan mail.Message, 1),
+	}
+	s.reload = newReloader(s)
 	err := s.open()
 	if err == nil {
 		err = s.serve(ctx)
@@ -87,19 +96,19 @@ func (s *service) openConfig() error {
 	if err != nil {
 		return err
 	}
-	s.prog, s.world = l.prog, l.world
+	s.current.Store(l)
+	s.effects.configure(s.settings())
 	return nil
 }
 
-func (s *service) settings() *config.Settings { return &s.prog.cfg.Settings }
+func (s *service) settings() *config.Settings { return &s.current.Load().prog.cfg.Settings }
 
-// newWorld returns the real world.
+// newWorld returns the real world, with empty tables.
 func (s *service) newWorld(c *config.Settings) (*action.World, error) {
 	guard, err := ban.NewGuard(c.NeverBanNets(), ban.OwnAddresses, time.Now)
 	if err != nil {
 		return nil, err
 	}
-	s.effects = &effects{email: c.Email, host: hostName(), maxBans: int(c.Limits.Bans), now: time.Now}
 	return &action.World{
 		Effects:  s.effects,
 		Guard:    guard,
@@ -156,14 +165,15 @@ func (s *service) openKeeper() error {
 
 // openJournal loads the state and goes to the place in the journal that it belongs to.
 func (s *service) openJournal() error {
-	c := s.settings()
+	now := s.current.Load()
+	c := &now.prog.cfg.Settings
 	var err error
 	if s.reader, err = journal.Open(journalOptions(&c.Journal)); err != nil {
 		return err
 	}
-	s.mailer = mail.NewWorker(s.db, &mail.Sendmail{Argv: c.Email.Sendmail}, mail.Options{Failed: s.mailFailed, Broken: s.mailBroken})
+	s.mailer = mail.NewWorker(s.db, transport(c), mail.Options{Failed: s.mailFailed, Broken: s.mailBroken})
 	s.engine = &engine{
-		prog: s.prog, entries: s.reader, entry: entry.New(s.prog.names), world: s.world, effects: s.effects,
+		prog: now.prog, entries: s.reader, entry: entry.New(now.prog.names), world: now.world, effects: s.effects,
 		errors: stepErrors{byStep: map[workflow.Origin]*stepError{}},
 		db:     s.db, keeper: s.keeper, log: s.log, mail: s.mailer, uid: os.Getuid(),
 		calls: make(chan func()), ended: make(chan struct{}), seen: map[string]bool{}, forgetAt: time.Now(),
@@ -212,7 +222,7 @@ func (s *service) openControl() error {
 	if err != nil {
 		return err
 	}
-	s.socket, s.control = l, control.NewServer(s)
+	s.socket, s.control = l, control.NewServer(s, s.reload)
 	return nil
 }
 
@@ -247,19 +257,20 @@ func (s *service) serve(ctx context.Context) error {
 		}
 	})
 	start(s.mailer.Run)
-	if len(s.settings().Email.To) > 0 { // without a receiver, lines are kept until there is one
-		start(s.scheduler().Run)
-	}
+	start(s.scheduler().Run)
 	start(func(context.Context) {
 		if err := s.control.Serve(s.socket); err != nil {
 			s.say(journal.MsgControlFailed, 3, err.Error())
 		}
 	})
-	s.say(journal.MsgStarted, 6, "started with "+s.prog.cfg.String(), journal.Field{Name: journal.FieldFile, Value: s.prog.cfg.Main()})
-	if err := receiver(s.settings(), s.world); err != nil {
-		s.say(journal.MsgMailFailed, 4, err.Error())
-	}
+	now := s.current.Load()
+	s.reload.problem.Store(now.problem())
+	s.tellLeftOut(now)
+	s.say(journal.MsgStarted, 6, "started with "+now.summary(), journal.Field{Name: journal.FieldFile, Value: now.prog.cfg.Main()})
+	s.missReceiver()
+	close(s.reload.ready)
 	interval := s.notifyReady()
+	start(s.reload.run)
 	err := s.engine.run(ctx, s.changed, interval, s.beat)
 	s.notify(daemon.SdNotifyStopping)
 	s.say(journal.MsgStopping, 6, fmt.Sprintf("stopping after %d entries", s.engine.handled.Load()))
@@ -303,16 +314,41 @@ func (s *service) close() error {
 }
 
 func (s *service) scheduler() *report.Scheduler {
-	c := s.settings()
 	return &report.Scheduler{
 		Book:    s.db,
-		Message: mail.Message{From: c.Email.From, To: c.Email.To, Subject: c.Email.Subject},
+		Message: letter(s.settings()),
+		Changes: s.letters,
 		Host:    hostName(),
-		Queued: func() {
-			s.say(journal.MsgReportSent, 6, "the report of the day is made, and on its way to "+strings.Join(c.Email.To, ", "))
+		Queued: func(m *mail.Message) {
+			s.say(journal.MsgReportSent, 6, "the report of the day is made, and on its way to "+strings.Join(m.To, ", "))
 			s.mailer.Wake()
 		},
 		Broken: func(err error) { s.say(journal.MsgMailFailed, 3, err.Error()) },
+	}
+}
+
+// letter returns what all reports have in common.
+func letter(c *config.Settings) mail.Message {
+	return mail.Message{From: c.Email.From, To: c.Email.To, Subject: c.Email.Subject}
+}
+
+// transport returns how mail is sent.
+func transport(c *config.Settings) mail.Transport { return &mail.Sendmail{Argv: c.Email.Sendmail} }
+
+// tellLeftOut logs which fragments are left out of what was loaded, and why.
+func (s *service) tellLeftOut(l *loaded) {
+	out := l.prog.cfg.LeftOut()
+	for _, x := range out[:min(len(out), maxFaultsLogged)] {
+		text := fmt.Sprintf("left out %s: %s", x.File.Name, x.Why)
+		s.say(journal.MsgFragmentLeftOut, 3, config.Printable(text), journal.Field{Name: journal.FieldFile, Value: x.File.Name})
+	}
+}
+
+// missReceiver says so if the configuration in force wants to mail, and names nobody to mail to.
+func (s *service) missReceiver() {
+	now := s.current.Load()
+	if err := receiver(&now.prog.cfg.Settings, now.world); err != nil {
+		s.say(journal.MsgMailFailed, 4, err.Error())
 	}
 }
 
@@ -341,7 +377,7 @@ var _ control.Daemon = (*service)(nil)
 func (s *service) Bans() []state.Ban { return s.keeper.Bans() }
 
 func (s *service) Ban(ctx context.Context, b state.Ban) error {
-	if reason, refused := s.world.Guard.Refuse(b.Addr); refused {
+	if reason, refused := s.current.Load().world.Guard.Refuse(b.Addr); refused {
 		return fmt.Errorf("%w: %s is never banned: %s", control.ErrRefused, b.Addr, reason)
 	}
 	s.byHand.Store(b.Key(), nil)
@@ -397,6 +433,9 @@ func (s *service) Status() control.Status {
 		Errors: g.failed.Load(), Lag: float64(g.lag.Load()) / 1e6, Problems: s.keeper.Problems(),
 	}
 	if p := g.problem.Load(); p != nil {
+		st.Problems = append(st.Problems, *p)
+	}
+	if p := s.reload.problem.Load(); p != nil {
 		st.Problems = append(st.Problems, *p)
 	}
 	return st

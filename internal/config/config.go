@@ -60,20 +60,27 @@ func (c *Config) Main() string {
 // Sources returns all sources, also those that are not used, in their order.
 func (c *Config) Sources() []*Source { return c.sources.list }
 
+// LeftOut returns the fragments that are left out because of faults.
+func (c *Config) LeftOut() []*Source {
+	var list []*Source
+	for _, x := range c.sources.list {
+		if x.State == LeftOut {
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
 // String says in one line what the configuration is made of: "/etc/pyruse/pyruse.json and 2 fragments: 12 chains, 40 steps".
 func (c *Config) String() string {
 	var parts []string
 	if main := c.Main(); main != "" {
 		parts = append(parts, main)
 	}
-	used, out, steps := 0, 0, 0
+	used, steps := 0, 0
 	for _, x := range c.sources.list {
-		switch {
-		case x.Layer != LayerFragment:
-		case x.State == Used:
+		if x.Layer == LayerFragment && x.State == Used {
 			used++
-		case x.State == LeftOut:
-			out++
 		}
 	}
 	if used > 0 {
@@ -83,7 +90,7 @@ func (c *Config) String() string {
 		steps += len(chain.Steps)
 	}
 	text := fmt.Sprintf("%s: %s, %s", strings.Join(parts, " and "), count(len(c.Chains), "chain"), count(steps, "step"))
-	if out > 0 {
+	if out := len(c.LeftOut()); out > 0 {
 		text += fmt.Sprintf("; %s left out because of faults", count(out, "fragment"))
 	}
 	return text

@@ -28,7 +28,6 @@ type Client struct {
 // NewClient returns a client for the socket at path.
 func NewClient(path string) *Client {
 	return &Client{http.Client{
-		Timeout: 3 * requestTimeout,
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -68,7 +67,21 @@ func (c *Client) Unban(ctx context.Context, address netip.Addr, set string) ([]B
 	return list, err
 }
 
-func (c *Client) ask(ctx context.Context, method, path string, body, into any) (err error) {
+// Reload has the daemon load its configuration anew, and returns when that is done.
+func (c *Client) Reload(ctx context.Context, o ReloadOptions) (Reload, error) {
+	var r Reload
+	err := c.askWithin(ctx, reloadTimeout+2*requestTimeout, http.MethodPost, "/v1/reload", o, &r)
+	return r, err
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, body, into any) error {
+	return c.askWithin(ctx, 3*requestTimeout, method, path, body, into)
+}
+
+// askWithin sends a request, and waits for the answer for a bounded time.
+func (c *Client) askWithin(ctx context.Context, limit time.Duration, method, path string, body, into any) (err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("there is no answer after %v", limit))
+	defer cancel()
 	var reader io.Reader
 	if body != nil {
 		data, err := json.Marshal(body)

@@ -5,6 +5,7 @@
 //	POST   /v1/bans   {"set","address","seconds"}   bans an address; 0 seconds: for ever
 //	DELETE /v1/bans?address=ADDRESS&set=SET    lifts bans; without set in all sets; returns those lifted
 //	GET    /v1/status                          what the daemon is doing
+//	POST   /v1/reload {"format","colour"}      loads the configuration anew, and returns what became of it
 //
 // Whoever may open the socket may ask; only root and the daemon's own user may change
 // anything. Errors come as {"error": "…"} with a status of 400 or more.
@@ -28,6 +29,26 @@ type Daemon interface {
 	// Unban lifts the bans of an address in a set, in all sets if set is "", and returns them.
 	Unban(ctx context.Context, address netip.Addr, set string) ([]state.Ban, error)
 	Status() Status
+}
+
+// Reloader is what loads the configuration anew. It may be called concurrently.
+type Reloader interface {
+	// Reload returns when the load that began after the call is in force, or is known not to be usable. An error means
+	// that there was none.
+	Reload(ctx context.Context, o ReloadOptions) (Reload, error)
+}
+
+// ReloadOptions say how the diagnostics are to be written.
+type ReloadOptions struct {
+	Format string `json:"format"` // as in --format
+	Colour bool   `json:"colour"`
+}
+
+// Reload is what became of a reload.
+type Reload struct {
+	InForce bool   `json:"inForce"` // the new configuration is; otherwise the old one stays
+	Output  string `json:"output"`  // the diagnostics, as they are to be printed
+	Fault   string `json:"fault"`   // why there was nothing to load, "" if there was
 }
 
 // ErrRefused is returned by Daemon.Ban for an address that must not be banned.

@@ -49,6 +49,8 @@ func look(path string) int {
 	note("ban", err)
 	_, err = c.Unban(context.Background(), netip.MustParseAddr("192.0.2.1"), "")
 	note("unban", err)
+	_, err = c.Reload(context.Background(), ReloadOptions{Format: "text"})
+	note("reload", err)
 	if err := json.NewEncoder(os.Stdout).Encode(answer); err != nil {
 		return 1
 	}
@@ -57,8 +59,9 @@ func look(path string) int {
 
 // house is a daemon that only keeps what it is asked for.
 type house struct {
-	mu   sync.Mutex
-	bans []state.Ban
+	mu      sync.Mutex
+	bans    []state.Ban
+	reloads []ReloadOptions
 }
 
 func (h *house) Bans() []state.Ban {
@@ -99,8 +102,25 @@ func (h *house) Status() Status {
 	return Status{Version: "1", Running: len(h.Bans()), Problems: []string{"none"}}
 }
 
+// reload loads nothing; it says how it was asked.
+type reload func(context.Context, ReloadOptions) (Reload, error)
+
+func (f reload) Reload(ctx context.Context, o ReloadOptions) (Reload, error) { return f(ctx, o) }
+
+func (h *house) Reload(_ context.Context, o ReloadOptions) (Reload, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reloads = append(h.reloads, o)
+	return Reload{InForce: true}, nil
+}
+
 // serve serves a daemon on a socket in a folder of its own until the end of the test.
-func serve(t *testing.T, d Daemon) (path string) {
+func serve(t *testing.T, h *house) (path string) {
+	t.Helper()
+	return serveWith(t, NewServer(h, h))
+}
+
+func serveWith(t *testing.T, s *Server) (path string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "control") // short, as socket paths have to be
 	if err != nil {
@@ -112,7 +132,6 @@ func serve(t *testing.T, d Daemon) (path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := NewServer(d)
 	ended := make(chan error)
 	go func() { ended <- s.Serve(l) }()
 	t.Cleanup(func() {
@@ -201,6 +220,9 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 		{"refused", "POST", "/v1/bans", `{"set":"s","address":"127.0.0.1"}`, 409, "refused"},
 		{"endless body", "POST", "/v1/bans", `{"set":"` + strings.Repeat("s", 1<<20) + `"}`, 400, "too large"},
 		{"lift no address", "DELETE", "/v1/bans?address=all", "", 400, ""},
+		{"reload with an unknown key", "POST", "/v1/reload", `{"file":"/etc/shadow"}`, 400, "unknown field"},
+		{"reload without a body", "POST", "/v1/reload", "", 400, "read the request"},
+		{"reload by reading", "GET", "/v1/reload", "", 405, ""},
 		{"unknown path", "GET", "/v1/secrets", "", 404, ""},
 		{"unknown method", "PUT", "/v1/bans", "", 405, ""},
 	} {
@@ -223,8 +245,8 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 			if res.StatusCode != c.status || !strings.Contains(f.Error, c.says) {
 				t.Errorf("status %d, %q; want %d, %q", res.StatusCode, f.Error, c.status, c.says)
 			}
-			if bans := h.Bans(); len(bans) != 0 {
-				t.Errorf("bans: %v", bans)
+			if bans := h.Bans(); len(bans) != 0 || len(h.reloads) != 0 {
+				t.Errorf("bans: %v, reloads: %v", bans, h.reloads)
 			}
 		})
 	}
@@ -261,7 +283,7 @@ func TestPeers(t *testing.T) {
 		}
 		return answer
 	}
-	const nobody, only = 65534, "only root and the daemon's own user may change bans"
+	const nobody, only = 65534, "only root and the daemon's own user may "
 	for what, said := range ask(nobody) {
 		if !strings.Contains(said, "permission denied") {
 			t.Errorf("nobody, with mode 0660: %s: %s", what, said)
@@ -270,12 +292,89 @@ func TestPeers(t *testing.T) {
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]string{"status": "yes", "list": "yes", "ban": only, "unban": only}, ask(nobody)); diff != "" {
+	if diff := cmp.Diff(map[string]string{"status": "yes", "list": "yes", "ban": only + "change bans", "unban": only + "change bans", "reload": only + "reload"}, ask(nobody)); diff != "" {
 		t.Errorf("nobody (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]string{"status": "yes", "list": "yes", "ban": "yes", "unban": "yes"}, ask(0)); diff != "" {
+	if diff := cmp.Diff(map[string]string{"status": "yes", "list": "yes", "ban": "yes", "unban": "yes", "reload": "yes"}, ask(0)); diff != "" {
 		t.Errorf("root (-want +got):\n%s", diff)
 	}
+	if len(h.reloads) != 1 {
+		t.Errorf("%d reloads, want the one of root", len(h.reloads))
+	}
+}
+
+func TestReload(t *testing.T) {
+	var h house
+	var answer Reload
+	var fault error
+	c := NewClient(serveWith(t, NewServer(&h, reload(func(_ context.Context, o ReloadOptions) (Reload, error) {
+		if want := (ReloadOptions{Format: "json", Colour: true}); o != want {
+			t.Errorf("asked with %+v, want %+v", o, want)
+		}
+		return answer, fault
+	}))))
+	for _, answer = range []Reload{
+		{InForce: true, Output: "pyruse.json:1:2: \x1b[1;33mwarning\x1b[0m: <&>\n"},
+		{Output: strings.Repeat("a fault\n", 1<<17)},
+		{Fault: "there is no configuration"},
+	} {
+		got, err := c.Reload(t.Context(), ReloadOptions{Format: "json", Colour: true})
+		if err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(answer, got); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}
+	fault = errors.New("the daemon is stopping")
+	if _, err := c.Reload(t.Context(), ReloadOptions{Format: "json", Colour: true}); err == nil || err.Error() != fault.Error() {
+		t.Errorf("an error of the daemon arrives as %v", err)
+	}
+}
+
+// TestReloadMayTakeLong has the times for other requests pass while the reload is under way.
+func TestReloadMayTakeLong(t *testing.T) {
+	var h house
+	const others = 20 * time.Millisecond
+	s := NewServer(&h, reload(func(ctx context.Context, _ ReloadOptions) (Reload, error) {
+		passed := time.NewTimer(5 * others)
+		defer passed.Stop()
+		select {
+		case <-passed.C:
+			return Reload{InForce: true}, nil
+		case <-ctx.Done():
+			return Reload{}, ctx.Err()
+		}
+	}))
+	s.http.ReadTimeout, s.http.WriteTimeout = others, others
+	if r, err := NewClient(serveWith(t, s)).Reload(t.Context(), ReloadOptions{}); err != nil || !r.InForce {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestReloadEndsWithItsClient has the client go while the reload is under way.
+func TestReloadEndsWithItsClient(t *testing.T) {
+	var h house
+	begun, ended := make(chan struct{}), make(chan struct{})
+	s := NewServer(&h, reload(func(ctx context.Context, _ ReloadOptions) (Reload, error) {
+		close(begun)
+		<-ctx.Done()
+		close(ended)
+		return Reload{}, ctx.Err()
+	}))
+	c := NewClient(serveWith(t, s))
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan error)
+	go func() {
+		_, err := c.Reload(ctx, ReloadOptions{})
+		left <- err
+	}()
+	<-begun
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("the client: %v", err)
+	}
+	<-ended
 }
 
 // copySelf puts the test binary where every user may run it.

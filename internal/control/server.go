@@ -21,6 +21,7 @@ import (
 const (
 	maxBody        = 64 << 10
 	requestTimeout = 10 * time.Second
+	reloadTimeout  = 60 * time.Second         // far more than the largest configuration takes
 	maxSeconds     = 100 * 366 * 24 * 60 * 60 // of a ban: a hundred years, far below what a time.Duration holds
 )
 
@@ -62,20 +63,22 @@ func removeSocket(path string) error {
 
 // Server answers requests on the socket.
 type Server struct {
-	daemon Daemon
-	http   *http.Server
+	daemon   Daemon
+	reloader Reloader
+	http     *http.Server
 }
 
 type peerKey struct{}
 
 // NewServer returns a server for the daemon.
-func NewServer(d Daemon) *Server {
-	s := &Server{daemon: d}
+func NewServer(d Daemon, r Reloader) *Server {
+	s := &Server{daemon: d, reloader: r}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.Status()) })
 	mux.HandleFunc("GET /v1/bans", s.list)
-	mux.HandleFunc("POST /v1/bans", s.change(s.add))
-	mux.HandleFunc("DELETE /v1/bans", s.change(s.remove))
+	mux.HandleFunc("POST /v1/bans", s.only("change bans", s.add))
+	mux.HandleFunc("DELETE /v1/bans", s.only("change bans", s.remove))
+	mux.HandleFunc("POST /v1/reload", s.only("reload", s.reload))
 	s.http = &http.Server{
 		Handler:           http.MaxBytesHandler(mux, maxBody),
 		ReadHeaderTimeout: requestTimeout,
@@ -123,11 +126,11 @@ func peerUID(c net.Conn) int {
 	return uid
 }
 
-// change lets only root and the daemon's own user through.
-func (s *Server) change(h http.HandlerFunc) http.HandlerFunc {
+// only lets nobody through but root and the daemon's own user.
+func (s *Server) only(what string, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if uid, _ := r.Context().Value(peerKey{}).(int); uid != 0 && uid != os.Getuid() {
-			refuse(w, http.StatusForbidden, errors.New("only root and the daemon's own user may change bans"))
+			refuse(w, http.StatusForbidden, fmt.Errorf("only root and the daemon's own user may %s", what))
 			return
 		}
 		h(w, r)
@@ -146,10 +149,7 @@ func fromStates(bans []state.Ban) []Ban {
 
 func (s *Server) add(w http.ResponseWriter, r *http.Request) {
 	var q banRequest
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&q); err != nil {
-		refuse(w, http.StatusBadRequest, fmt.Errorf("read the request: %w", err))
+	if !read(w, r, &q) {
 		return
 	}
 	if q.Seconds < 0 || q.Seconds > maxSeconds {
@@ -170,6 +170,17 @@ func (s *Server) add(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// read reads the body of a request; if that fails, it refuses the request and returns false.
+func read(w http.ResponseWriter, r *http.Request, into any) bool {
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("read the request: %w", err))
+		return false
+	}
+	return true
+}
+
 func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 	a, err := ban.ParseAddr(r.URL.Query().Get("address"))
 	if err != nil {
@@ -182,6 +193,29 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, fromStates(gone))
+}
+
+// reload answers when the reload is done, which may take longer than any other request.
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	var q ReloadOptions
+	if !read(w, r, &q) {
+		return
+	}
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(reloadTimeout + requestTimeout)); err != nil {
+		refuse(w, http.StatusInternalServerError, err)
+		return
+	}
+	ctx, cancel := context.WithTimeoutCause(r.Context(), reloadTimeout, fmt.Errorf("the reload is not done after %v; it goes on", reloadTimeout))
+	defer cancel()
+	result, err := s.reloader.Reload(ctx, q)
+	switch {
+	case ctx.Err() != nil && err != nil:
+		refuse(w, http.StatusGatewayTimeout, context.Cause(ctx))
+	case err != nil:
+		refuse(w, http.StatusServiceUnavailable, err)
+	default:
+		reply(w, result)
+	}
 }
 
 func reply(w http.ResponseWriter, v any) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/pyruse/pyruse/internal/state"
@@ -48,10 +49,12 @@ const (
 // after ever longer times, 6 hours at most. A message is only sent twice when the
 // program dies, or must end while the outbox is broken, between its acceptance and its removal.
 type Worker struct {
-	outbox    Outbox
+	outbox  Outbox
+	options Options
+	wake    chan struct{}
+
+	mu        sync.Mutex
 	transport Transport
-	options   Options
-	wake      chan struct{}
 }
 
 // Options is what a Worker can do without.
@@ -77,6 +80,19 @@ func NewWorker(outbox Outbox, transport Transport, o Options) *Worker {
 		o.Random = rand.Float64
 	}
 	return &Worker{outbox: outbox, transport: transport, options: o, wake: make(chan struct{}, 1)}
+}
+
+// Use makes the worker send by another transport from the next try on. It never waits for a try under way.
+func (w *Worker) Use(t Transport) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.transport = t
+}
+
+func (w *Worker) way() Transport {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.transport
 }
 
 // Wake tells the worker that there is a new message in the outbox. It never blocks.
@@ -160,7 +176,7 @@ func (w *Worker) send(ctx context.Context, m state.Mail) error {
 		}
 	})
 	defer stop()
-	return w.transport.Send(sending, m)
+	return w.way().Send(sending, m)
 }
 
 // sent removes an accepted message, and sends nothing else before that is done: it would be

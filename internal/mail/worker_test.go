@@ -165,6 +165,23 @@ func TestWorkerRetries(t *testing.T) {
 	})
 }
 
+// The transport changes during a try: that one is finished, and its retry goes the new way.
+func TestWorkerUsesAnotherTransport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, func(context.Context, state.Mail) error {
+			<-time.After(10 * time.Second)
+			return errors.New("no route")
+		}, func(b *bench, _ *Options) { b.box.put(1, time.Now()) })
+		pass(time.Second)
+		b.w.Use(transport(func(_ context.Context, m state.Mail) error {
+			b.note("the other way " + m.MessageID)
+			return nil
+		}))
+		pass(time.Hour)
+		b.check(t, 0, "00:00:00 try 1", "00:00:10 failed 1: no route", "00:01:10 the other way 1")
+	})
+}
+
 func TestBackoff(t *testing.T) {
 	for _, c := range []struct {
 		attempts int

@@ -42,14 +42,17 @@ const (
 // or not entries arrive. A report whose midnight has passed while the program was not running is made at the start; one
 // report then holds all that was missed. A day without lines makes no mail.
 //
+// Without a receiver, no report is made, and the lines are kept until there is one.
+//
 // A line belongs to the day of its entry. One that comes after the report of its day, because
 // the journal was read late, is in the next report.
 type Scheduler struct {
 	Book    Book
-	Message mail.Message    // From, To and Subject of the mail
-	Host    string          // the right side of its Message-ID
-	Queued  func()          // is told that there is a mail in the outbox; may be nil
-	Broken  func(err error) // is told that a report could not be made, and is tried again; may be nil
+	Message mail.Message          // From, To and Subject of the mail
+	Changes <-chan mail.Message   // takes the place of Message from the next report on; may be nil
+	Host    string                // the right side of its Message-ID
+	Queued  func(m *mail.Message) // is told that a mail is in the outbox; may be nil
+	Broken  func(err error)       // is told that a report could not be made, and is tried again; may be nil
 }
 
 // Run makes reports until ctx ends.
@@ -57,6 +60,7 @@ func (s *Scheduler) Run(ctx context.Context) {
 	var last time.Time
 	known := false // last is what the book says
 	for {
+		s.change()
 		wait := retryAfter
 		if err := s.check(&last, &known); err == nil {
 			wait = untilNext(time.Now())
@@ -66,6 +70,8 @@ func (s *Scheduler) Run(ctx context.Context) {
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
+		case s.Message = <-s.Changes:
+			t.Stop()
 		case <-ctx.Done():
 			t.Stop()
 			return
@@ -73,8 +79,19 @@ func (s *Scheduler) Run(ctx context.Context) {
 	}
 }
 
+// change takes a new message that waits: a report that becomes due at the same moment has it.
+func (s *Scheduler) change() {
+	select {
+	case s.Message = <-s.Changes:
+	default:
+	}
+}
+
 // check makes the report if it is due, and keeps in last which one was made last.
 func (s *Scheduler) check(last *time.Time, known *bool) error {
+	if len(s.Message.To) == 0 {
+		return nil
+	}
 	if !*known {
 		var err error
 		if *last, err = s.Book.LastReport(); err != nil {
@@ -154,7 +171,7 @@ func (s *Scheduler) send(before, now time.Time) error {
 		return fmt.Errorf("put the mail into the outbox: %w", err)
 	}
 	if s.Queued != nil {
-		s.Queued()
+		s.Queued(&m)
 	}
 	return nil
 }

@@ -158,12 +158,16 @@ func (b *book) check(t *testing.T, want ...string) {
 }
 
 // start runs a scheduler in a synctest bubble, in which it is 2000-01-01 01:00 in Paris at first.
-func start(t *testing.T, b *book) (stop func()) {
+func start(t *testing.T, b *book) (stop func()) { return startWith(t, b, nil) }
+
+// startWith is start with a scheduler whose message changes.
+func startWith(t *testing.T, b *book, changes <-chan mail.Message) (stop func()) {
 	s := &Scheduler{
+		Changes: changes,
 		Book:    b,
 		Message: mail.Message{From: "pyruse@example.org", To: []string{"root@example.org"}, Subject: "Pyruse Report"},
 		Host:    "host.example.org",
-		Queued:  func() { b.set(func(b *book) { b.log = append(b.log, "queued") }) },
+		Queued:  func(*mail.Message) { b.set(func(b *book) { b.log = append(b.log, "queued") }) },
 		Broken:  func(err error) { b.set(func(b *book) { b.log = append(b.log, err.Error()) }) },
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -310,16 +314,45 @@ func TestSchedulerBrokenAtStart(t *testing.T) {
 	})
 }
 
-// Without a receiver there is no mail, and the lines stay.
-func TestSchedulerWithoutReceiver(t *testing.T) {
+// Receivers go and come, as a reload may have it. While there is none, no report is made, and the lines stay; the report
+// that was missed is made as soon as there is one, and none is made twice.
+func TestSchedulerReceiversChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &book{last: time.Now().Add(-time.Hour)}
+		changes := make(chan mail.Message, 1)
+		startWith(t, b, changes)
+		b.add(time.Now(), "kept")
+		synctest.Wait()
+		changes <- mail.Message{Subject: "Nobody"}
+		until(t, "2000-01-03 12:00:00")
+		b.check(t)
+		changes <- mail.Message{To: []string{"first@example.org"}, Subject: "First"}
+		synctest.Wait()
+		want := []string{"2000-01-03 12:00:00 before 01-03 00:00 CET: kept", "queued"}
+		b.check(t, want...)
+		changes <- mail.Message{To: []string{"second@example.org"}, Subject: "Second"}
+		b.add(time.Now(), "next")
+		until(t, "2000-01-04 12:00:00")
+		b.check(t, append(want, "2000-01-04 00:00:10 before 01-04 00:00 CET: next", "queued")...)
+		for i, want := range []string{"To: <first@example.org>\n", "To: <second@example.org>\n"} {
+			if got := string(b.mails[i].Data); !strings.Contains(got, want) {
+				t.Errorf("%q is missing in:\n%s", want, got)
+			}
+		}
+	})
+}
+
+// TestSchedulerChangesBeforeItLooks lets a change and the time of the report come together: the report has the change.
+func TestSchedulerChangesBeforeItLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{}
-		b.add(time.Now().Add(-20*time.Hour), "kept")
-		s := &Scheduler{Book: b, Host: "host"}
-		var last time.Time
-		var known bool
-		if err := s.check(&last, &known); err == nil || len(b.lines) != 1 {
-			t.Errorf("error %v, %d lines left", err, len(b.lines))
+		b.add(time.Now().Add(-20*time.Hour), "yesterday")
+		changes := make(chan mail.Message, 1)
+		changes <- mail.Message{To: []string{"new@example.org"}}
+		startWith(t, b, changes)
+		synctest.Wait()
+		if got := string(b.mails[0].Data); !strings.Contains(got, "To: <new@example.org>\n") {
+			t.Errorf("the report:\n%s", got)
 		}
 	})
 }

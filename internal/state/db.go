@@ -146,6 +146,13 @@ func (d *DB) prepareFile() error {
 	return nil
 }
 
+// SetLimits bounds the database anew. Rows that are above a lower limit stay; no further ones are added.
+func (d *DB) SetLimits(l Limits) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.limits = l
+}
+
 // Close closes the database.
 func (d *DB) Close() error {
 	d.mu.Lock()

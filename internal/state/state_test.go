@@ -150,6 +150,21 @@ func TestBoundsDropAndCount(t *testing.T) {
 	}
 }
 
+func TestBoundsChange(t *testing.T) {
+	db := open(t, t.TempDir(), Limits{ReportLines: 2, Outbox: 1})
+	line := ReportLine{Time: noon, Message: "m", Details: "ALL"}
+	b := &Batch{Report: []ReportLine{line, line}}
+	commit(t, db, b)
+	db.SetLimits(Limits{ReportLines: 3, Outbox: 1})
+	if r := commit(t, db, b); r != (Result{DroppedLines: 1}) {
+		t.Errorf("with more room: dropped %+v, want 1 line", r)
+	}
+	db.SetLimits(Limits{ReportLines: 1, Outbox: 1})
+	if r := commit(t, db, b); r != (Result{DroppedLines: 2}) || db.lines != 3 {
+		t.Errorf("with less room: dropped %+v, want 2 lines; %d lines, want the 3 from before", r, db.lines)
+	}
+}
+
 func TestSameMailIsOneMail(t *testing.T) {
 	db := open(t, t.TempDir(), roomy)
 	for range 2 {
