@@ -361,7 +361,7 @@ func TestReloadSeesWhatWasWritten(t *testing.T) {
 		s.configure(actions(chains...))
 		d.hangup()
 		r, err := ask()
-		if want := fmt.Sprintf(": %s,", plural(i+1, "chain")); err != nil || !r.InForce || !strings.Contains(r.Output, want) {
+		if want := fmt.Sprintf(": %d chain", i+1); err != nil || !r.InForce || !strings.Contains(r.Output, want) {
 			t.Errorf("reload %d: %+v, %v; want %q", i, r, err, want)
 		}
 	}

@@ -87,10 +87,10 @@ func (d *Diagnostics) Since(before *Diagnostics) *Diagnostics {
 	return &out
 }
 
-// add adds the faults of more that are at the places that where wants; nil wants all.
-func (d *Diagnostics) add(more *Diagnostics, where func(Pos) bool) {
+// add adds the faults of more that which wants; nil wants all.
+func (d *Diagnostics) add(more *Diagnostics, which func(Diagnostic) bool) {
 	for _, x := range more.list {
-		if where == nil || where(x.Pos) {
+		if which == nil || which(x) {
 			d.list = append(d.list, x)
 		}
 	}

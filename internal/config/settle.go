@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -19,89 +20,148 @@ type Checks struct {
 // A fault belongs to the source that it is reported in. So whatever reports a fault in which several files have a part must report
 // it in the highest of them: that is the one that came to what was there before.
 func (s *Sources) Settle(checks Checks) (*Config, *Diagnostics) {
-	all := &Diagnostics{}
-	for _, x := range s.list {
-		all.add(&x.faults, nil)
-	}
-	if s.brokenFragments() {
-		// What else is wrong with them is told, too.
-		var found Diagnostics
-		checks.All(s.config(&found), &found)
-		all.add(&found, func(p Pos) bool {
-			x := s.of(p)
-			return x != nil && x.Layer == LayerFragment && x.faults.HasErrors()
-		})
-	}
+	r := rounds{sources: s}
+	cfg, found := r.check(checks.All) // with the faulty ones, so that all that is wrong with them is told
 	for _, x := range s.list {
 		if x.Layer == LayerFragment && x.State == Used && x.faults.HasErrors() {
-			x.leaveOut(&x.faults)
+			x.State, r.changed = LeftOut, true
 		}
 	}
-	for {
-		var found Diagnostics
-		c := s.config(&found)
-		checks.All(c, &found)
-		blamed := s.blamed(&found)
-		if len(blamed) == 0 {
-			all.add(&found, nil)
-			c.Sound = !found.HasErrors() && !s.faulty()
-			return c, all
+	for r.changed || len(s.blamed(found)) > 0 {
+		r.leaveOut(checks.Links)
+		r.readmit(checks.Links)
+		if cfg, found = r.check(checks.All); len(s.blamed(found)) == 0 {
+			break
 		}
-		all.add(&found, func(p Pos) bool { return blamed[s.of(p)] })
-		for x := range blamed {
-			x.leaveOut(&found)
-		}
-		s.leaveOutDependents(checks, all)
-	}
-}
-
-// leaveOutDependents leaves out the fragments that refer to what is no longer there.
-func (s *Sources) leaveOutDependents(checks Checks, all *Diagnostics) {
-	for {
-		var found Diagnostics
-		checks.Links(s.config(&found), &found)
-		blamed := s.blamed(&found)
-		if len(blamed) == 0 {
-			return
-		}
-		all.add(&found, func(p Pos) bool { return blamed[s.of(p)] })
-		for x := range blamed {
-			x.leaveOut(&found)
+		for x := range s.blamed(found) {
+			x.State = LeftOut
 		}
 	}
-}
-
-// leaveOut leaves the source out because of the first error in it.
-func (x *Source) leaveOut(found *Diagnostics) {
-	x.State = LeftOut
-	for _, d := range found.Sorted() {
-		if d.Severity == Error && d.Pos.fileName() == x.File.Name {
-			x.Why = d.Message
-			if d.Pos.Line() > 0 && len(d.Pos.File.Data) > 0 {
-				x.Why = fmt.Sprintf("line %d: %s", d.Pos.Line(), d.Message)
-			}
-			if d.Hint != "" {
-				x.Why += "; " + d.Hint
-			}
-			return
-		}
-	}
-}
-
-func (s *Sources) brokenFragments() bool {
+	cfg.Sound = !found.HasErrors() && !s.faulty()
+	all := r.all()
 	for _, x := range s.list {
-		if x.Layer == LayerFragment && x.State == Used && x.root != nil && x.faults.HasErrors() {
-			return true
+		if x.State == LeftOut {
+			x.Why = all.firstError(x)
 		}
 	}
-	return false
+	return cfg, all
+}
+
+// rounds are the looks that Settle takes at the sources.
+type rounds struct {
+	sources  *Sources
+	found    []*Diagnostics // in each round
+	changed  bool           // a fragment was left out because of its own faults
+	breaking []*Source      // left out because of their links alone
+}
+
+// check looks at what the sources that are used add up to.
+func (r *rounds) check(look func(*Config, *Diagnostics)) (*Config, *Diagnostics) {
+	found := &Diagnostics{}
+	c := r.sources.config(found)
+	look(c, found)
+	r.found = append(r.found, found)
+	return c, found
+}
+
+// leaveOut leaves out the fragments that refer to what is not there.
+func (r *rounds) leaveOut(links func(*Config, *Diagnostics)) {
+	r.changed = false
+	for {
+		_, found := r.check(links)
+		blamed := r.sources.blamed(found)
+		if len(blamed) == 0 {
+			return
+		}
+		for x := range blamed {
+			x.State = LeftOut
+			r.breaking = append(r.breaking, x)
+		}
+	}
+}
+
+// maxReadmissions bounds how often a fragment is tried again.
+const maxReadmissions = 256
+
+// readmit takes fragments back that were left out because of their links alone, where these lead somewhere by now: it was another
+// fragment that stood in their way, and is left out, too.
+func (r *rounds) readmit(links func(*Config, *Diagnostics)) {
+	slices.SortFunc(r.breaking, func(a, b *Source) int { return a.File.rank - b.File.rank })
+	left := maxReadmissions
+	for progress := true; progress; {
+		progress = false
+		for i, x := range r.breaking {
+			if left--; left < 0 {
+				return
+			}
+			if x == nil {
+				continue
+			}
+			found := &Diagnostics{}
+			x.State = Used
+			if links(r.sources.config(found), found); len(r.sources.blamed(found)) > 0 {
+				x.State = LeftOut
+				continue
+			}
+			r.breaking[i], progress = nil, true
+		}
+		r.breaking = slices.DeleteFunc(r.breaking, func(x *Source) bool { return x == nil })
+	}
+}
+
+// all returns what is to be told: of a source that is used what the last round found, of one that is left out whatever was found
+// in it; each once.
+func (r *rounds) all() *Diagnostics {
+	all := &Diagnostics{}
+	for _, x := range r.sources.list {
+		all.add(&x.faults, nil)
+	}
+	type fault struct {
+		pos     Pos
+		message string
+	}
+	told := map[fault]bool{}
+	for i, found := range slices.Backward(r.found) { // later ones know more
+		last := i == len(r.found)-1
+		all.add(found, func(d Diagnostic) bool {
+			x := r.sources.of(d.Pos)
+			if !last && (x == nil || x.State != LeftOut) {
+				return false
+			}
+			f := fault{d.Pos, d.Message}
+			if told[f] {
+				return false
+			}
+			told[f] = true
+			return true
+		})
+	}
+	return all
+}
+
+// firstError says what is wrong with a source.
+func (d *Diagnostics) firstError(x *Source) string {
+	for _, f := range d.Sorted() {
+		if f.Severity != Error || f.Pos.File == nil || f.Pos.File.Name != x.File.Name {
+			continue
+		}
+		why := f.Message
+		if len(f.Pos.File.Data) > 0 {
+			why = fmt.Sprintf("line %d: %s", f.Pos.Line(), f.Message)
+		}
+		if f.Hint != "" {
+			why += "; " + f.Hint
+		}
+		return why
+	}
+	return "it has faults"
 }
 
 // blamed returns the fragments in which errors were found.
 func (s *Sources) blamed(found *Diagnostics) map[*Source]bool {
 	blamed := map[*Source]bool{}
 	for _, d := range found.list {
-		if x := s.of(d.Pos); d.Severity == Error && x != nil && x.Layer == LayerFragment {
+		if x := s.of(d.Pos); d.Severity == Error && x != nil && x.Layer == LayerFragment && x.State == Used {
 			blamed[x] = true
 		}
 	}
