@@ -284,12 +284,12 @@ The package installs both documents:
   /usr/share/pyruse/fragment.schema.json  fragments
 
 Name one of them at the top of a file, and any editor that knows JSON Schema finds it:
-  { "$schema": "/usr/share/pyruse/pyruse.schema.json", "actions": { … } }
+  { "$schema": "file:///usr/share/pyruse/pyruse.schema.json", "actions": { … } }
 
 Or tell VS Code once for all files, in its settings.json:
   "json.schemas": [
-    { "fileMatch": ["pyruse.json"], "url": "/usr/share/pyruse/pyruse.schema.json" },
-    { "fileMatch": ["**/pyruse.d/*.json"], "url": "/usr/share/pyruse/fragment.schema.json" }
+    { "fileMatch": ["pyruse.json"], "url": "file:///usr/share/pyruse/pyruse.schema.json" },
+    { "fileMatch": ["**/pyruse.d/*.json"], "url": "file:///usr/share/pyruse/fragment.schema.json" }
   ]
 
 A schema knows names, types and limits. Whether a chain exists, a regular expression is sound, or a

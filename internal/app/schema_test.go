@@ -31,6 +31,7 @@ import (
 type published struct {
 	t        *testing.T
 	compiler *jsonschema.Compiler
+	doc      map[string]any
 	defs     map[string]any
 }
 
@@ -40,11 +41,10 @@ func newPublished(t *testing.T) *published {
 	if err := p.compiler.AddResource(schema.MainID, bytes.NewReader(schema.Main())); err != nil {
 		t.Fatal(err)
 	}
-	var doc map[string]any
-	if err := json.Unmarshal(schema.Main(), &doc); err != nil {
+	if err := json.Unmarshal(schema.Main(), &p.doc); err != nil {
 		t.Fatal(err)
 	}
-	p.defs = doc["$defs"].(map[string]any)
+	p.defs = p.doc["$defs"].(map[string]any)
 	return p
 }
 
@@ -67,6 +67,15 @@ func (p *published) def(name string) (def, properties map[string]any) {
 	}
 	properties, _ = def["properties"].(map[string]any)
 	return def, properties
+}
+
+// settings returns the keys of the main file that are not the chains, nor the administrator's own.
+func (p *published) settings() map[string]any {
+	settings := maps.Clone(p.doc["properties"].(map[string]any))
+	for _, key := range []string{"$schema", "comment", "description", "actions"} {
+		delete(settings, key)
+	}
+	return settings
 }
 
 // modules returns all modules; the value is true for an action.
@@ -246,10 +255,7 @@ func compare[D any](t *testing.T, s *jsonschema.Schema, what, source string, fau
 // are the built-in ones.
 func TestSchemaKnowsEverySetting(t *testing.T) {
 	p := newPublished(t)
-	_, properties := p.def("settings")
-	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(properties)), func(key string) bool {
-		return slices.Contains([]string{"$schema", "comment", "description", "lists"}, key)
-	})
+	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(p.settings())), func(key string) bool { return key == "lists" })
 	var want []string
 	for key, v := range fieldsOf(reflect.ValueOf(config.Defaults())) {
 		switch {
@@ -319,7 +325,7 @@ func compareDefault(t *testing.T, key string, builtIn reflect.Value, property ma
 func TestSchemaAcceptsSettingsThatCheckAccepts(t *testing.T) {
 	p := newPublished(t)
 	s := p.compiled("")
-	_, settings := p.def("settings")
+	settings := p.settings()
 	try := func(source string) {
 		t.Helper()
 		compare(t, s, source, source, checkFaults(t, source))
