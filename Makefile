@@ -1,9 +1,11 @@
-# make run    build, and show what the first configuration would have done on this machine's journal
-# make test   all tests: unit, golden, and live ones against a real journald and real nftables
-# make bench  the figures of docs/benchmarks/README.md
-# make lint   golangci-lint, with the import directions of the rooms
-# make fuzz   every fuzz target for FUZZTIME each
-# make build  only build bin/pyruse
+# make run      build, and show what the first configuration would have done on this machine's journal
+# make test     all tests: unit, golden, and live ones against a real journald and real nftables
+# make bench    the figures of docs/benchmarks/README.md
+# make lint     golangci-lint, with the import directions of the rooms
+# make fuzz     every fuzz target for FUZZTIME each
+# make build    only build bin/pyruse
+# make install  put the program, man pages, JSON Schemas and shell completions below PREFIX (/usr/local; packages
+#               take PREFIX=/usr), or below DESTDIR and PREFIX, which needs no root. Builds only if nothing was built
 #
 # Whatever is missing on a Debian 12 machine is installed first (as root, or with sudo).
 
@@ -13,9 +15,11 @@ TAGS        := libsqlite3
 FUZZTIME    ?= 20s
 GOLANGCI    := v2.6.2
 GO          := .ci/go
+BIN         ?= bin/pyruse
+PREFIX      ?= /usr/local
 export CGO_ENABLED := 1
 
-.PHONY: build run test bench lint fuzz clean setup-build setup-test
+.PHONY: build install run test bench lint fuzz clean setup-build setup-test
 .DEFAULT_GOAL := build
 
 setup-build:
@@ -26,6 +30,25 @@ setup-test:
 
 build: setup-build
 	$(GO) build -trimpath -tags $(TAGS) -ldflags "-X main.version=$(VERSION)" -o bin/pyruse ./cmd/pyruse
+
+# It builds nothing that is there already, so that root does not build what a user has built.
+bin/pyruse:
+	@$(MAKE) --no-print-directory build
+
+DEST := $(DESTDIR)$(PREFIX)
+
+install: .SHELLFLAGS := -o pipefail -c
+install: $(BIN)
+	install -D -m 0755 $(BIN) '$(DEST)/bin/pyruse'
+	install -d '$(DEST)/share/man/man8' '$(DEST)/share/man/man5' '$(DEST)/share/pyruse' \
+	  '$(DEST)/share/bash-completion/completions' '$(DEST)/share/zsh/site-functions' '$(DEST)/share/fish/vendor_completions.d'
+	install -m 0644 docs/man/*.8 '$(DEST)/share/man/man8'
+	install -m 0644 docs/man/*.5 '$(DEST)/share/man/man5'
+	$(BIN) schema                | install -m 0644 /dev/stdin '$(DEST)/share/pyruse/pyruse.schema.json'
+	$(BIN) schema --fragment     | install -m 0644 /dev/stdin '$(DEST)/share/pyruse/fragment.schema.json'
+	$(BIN) completion bash       | install -m 0644 /dev/stdin '$(DEST)/share/bash-completion/completions/pyruse'
+	$(BIN) completion zsh        | install -m 0644 /dev/stdin '$(DEST)/share/zsh/site-functions/_pyruse'
+	$(BIN) completion fish       | install -m 0644 /dev/stdin '$(DEST)/share/fish/vendor_completions.d/pyruse.fish'
 
 run: build
 	@.ci/show

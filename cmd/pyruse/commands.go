@@ -74,7 +74,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringArrayVar(&f.dirs, "config-dir", nil,
 		"read fragments from `DIR` instead of the system's folders; several times: a later one wins; \"\": none")
 	root.PersistentFlags().StringArrayVar(&f.set, "set", nil, "give a setting another value: `KEY=VALUE`, as in limits.bans=1000")
-	root.AddCommand(newRun(f), newReload(f), newCheck(f), newConfig(f), newReplay(f), newBoot(f), newBans(f), newVersion(f))
+	root.AddCommand(newRun(f), newReload(f), newCheck(f), newConfig(f), newReplay(f), newBoot(f), newBans(f), newSchema(), newVersion(f))
 	return root
 }
 
@@ -374,6 +374,41 @@ is a failure (exit code 1) if the address is not banned.`,
 	}
 	bans.AddCommand(add, remove)
 	return bans
+}
+
+func newSchema() *cobra.Command {
+	fragment := false
+	c := &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of the configuration",
+		Long: `Print the JSON Schema (draft 2020-12) of pyruse.json or, with --fragment, that of a drop-in fragment.
+With it, an editor completes the names of filters, actions and arguments, shows what they do, and
+marks mistakes while you type. The document is complete: no network is needed.
+
+The package installs both documents:
+  /usr/share/pyruse/pyruse.schema.json    the main file
+  /usr/share/pyruse/fragment.schema.json  fragments
+
+Name one of them at the top of a file, and any editor that knows JSON Schema finds it:
+  { "$schema": "file:///usr/share/pyruse/pyruse.schema.json", "actions": { … } }
+
+Or tell VS Code once for all files, in its settings.json:
+  "json.schemas": [
+    { "fileMatch": ["pyruse.json"], "url": "file:///usr/share/pyruse/pyruse.schema.json" },
+    { "fileMatch": ["**/pyruse.d/*.json"], "url": "file:///usr/share/pyruse/fragment.schema.json" }
+  ]
+
+A schema knows names, types and limits. Whether a chain exists, a regular expression is sound, or a
+template fits is told by "pyruse check".
+
+Exit codes: 0 printed; 1 failure.`,
+		Example: `  pyruse schema > pyruse.schema.json
+  pyruse schema --fragment > fragment.schema.json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return app.PrintSchema(c.OutOrStdout(), fragment) },
+	}
+	c.Flags().BoolVar(&fragment, "fragment", false, "the schema of a drop-in fragment, in which everything is optional")
+	return c
 }
 
 func newVersion(f *flags) *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,16 +18,21 @@ func TestMain(m *testing.M) {
 }
 
 // TestScript runs the command as a user does, in the scripts of testdata/script. Besides the commands of
-// testscript, they have
+// testscript, they have the folder of the repository in $ROOT, and
 //
 //	exits CODE COMMAND [ARG...]   runs a command that must end with this code
 //	repeat FILE TEXT COUNT        writes a file
 func TestScript(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TZ", "UTC")
+			e.Setenv("ROOT", root)
 			return nil
 		},
 		Condition: func(name string) (bool, error) {

@@ -26,7 +26,7 @@ func (c *Config) withLists(args *Node, name string, diags *Diagnostics) (*Node, 
 			ok = false
 			continue
 		}
-		out.Members[i].Value = &Node{Kind: Array, Pos: m.Value.Pos, Elems: list.Elems}
+		out.Members[i].Value = &Node{Kind: Array, Pos: m.Value.Pos, Elems: list.Elems, Named: true}
 	}
 	return out, ok
 }

@@ -39,6 +39,7 @@ type Node struct {
 	Text    string // String: the text; Number: the literal
 	Elems   []*Node
 	Members []Member
+	Named   bool // an Array: a named list, which stands in the place of a reference to it
 
 	fresh   bool // an object that took the place of what was below it: see merge
 	appends bool // a list that is appended to the one below it

@@ -22,19 +22,20 @@ type Checks struct {
 func (s *Sources) Settle(checks Checks) (*Config, *Diagnostics) {
 	r := rounds{sources: s}
 	cfg, found := r.check(checks.All) // with the faulty ones, so that all that is wrong with them is told
+	again := false
 	for _, x := range s.list {
 		if x.Layer == LayerFragment && x.State == Used && x.faults.HasErrors() {
-			x.State, r.changed = LeftOut, true
+			x.State, again = LeftOut, true
 		}
 	}
-	for r.changed || len(s.blamed(found)) > 0 {
+	// Links first: what other faults remain may be those of a fragment that is not used in the end.
+	for again || len(s.blamed(found)) > 0 {
 		r.leaveOut(checks.Links)
 		r.readmit(checks.Links)
-		if cfg, found = r.check(checks.All); len(s.blamed(found)) == 0 {
-			break
-		}
+		cfg, found = r.check(checks.All)
+		again = false
 		for x := range s.blamed(found) {
-			x.State = LeftOut
+			x.State, again = LeftOut, true
 		}
 	}
 	cfg.Sound = !found.HasErrors() && !s.faulty()
@@ -51,7 +52,6 @@ func (s *Sources) Settle(checks Checks) (*Config, *Diagnostics) {
 type rounds struct {
 	sources  *Sources
 	found    []*Diagnostics // in each round
-	changed  bool           // a fragment was left out because of its own faults
 	breaking []*Source      // left out because of their links alone
 }
 
@@ -66,7 +66,6 @@ func (r *rounds) check(look func(*Config, *Diagnostics)) (*Config, *Diagnostics)
 
 // leaveOut leaves out the fragments that refer to what is not there.
 func (r *rounds) leaveOut(links func(*Config, *Diagnostics)) {
-	r.changed = false
 	for {
 		_, found := r.check(links)
 		blamed := r.sources.blamed(found)

@@ -64,11 +64,10 @@ func (b *Build) List(arg, hint string) ([]*Arg, bool) {
 // fault is reported.
 func (b *Build) Strings(arg string) ([]*Arg, bool) {
 	n := b.Arg(arg)
-	switch n.Kind {
-	case config.String:
+	switch {
+	case n.Kind == config.String:
 		return []*Arg{n}, true
-	case config.Array:
-	default:
+	case !n.Named:
 		b.Fault(arg, "", `%q is %s; it must be a string or {"list": "name"}`, arg, n.Kind)
 		return nil, false
 	}
