@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,7 +75,9 @@ func (f *userExists) Asks(names *entry.Names) workflow.Question {
 func (f *pcre) Asks(names *entry.Names) workflow.Question {
 	q := workflow.Question{Field: f.field, Same: "re " + f.search.re.source, Text: names.Name(f.field) + " ~ " + quoted(f.search.re.source)}
 	q.OnNone = f.search.matchesNothing()
-	q.Stores = f.search.fields(nil)
+	for _, st := range f.search.stores {
+		q.Stores = append(q.Stores, workflow.Capture{Field: st.field, Always: true})
+	}
 	return q
 }
 
@@ -86,8 +89,8 @@ func (f *pcreAny) Asks(names *entry.Names) workflow.Question {
 		s := &f.searches[i]
 		same, texts = append(same, strconv.Quote(s.re.source)), append(texts, quoted(s.re.source))
 		q.OnNone = q.OnNone || s.matchesNothing()
-		q.Stores = s.fields(q.Stores)
 	}
+	q.Stores = f.captures()
 	q.Same, q.Text = "any "+strings.Join(same, " "), names.Name(f.field)+" ~ one of "+listed(texts)
 	return q
 }
@@ -123,10 +126,25 @@ func (s *search) matchesNothing() bool {
 	return ok && err == nil
 }
 
-// fields appends the fields that captures are stored in.
-func (s *search) fields(list []entry.Slot) []entry.Slot {
-	for _, st := range s.stores {
-		list = append(list, st.field)
+// captures returns the fields that are stored: always those that all expressions store.
+func (f *pcreAny) captures() []workflow.Capture {
+	var list []workflow.Capture
+	times := map[entry.Slot]int{}
+	for i := range f.searches {
+		var own []entry.Slot // a field may be stored by several groups
+		for _, st := range f.searches[i].stores {
+			if !slices.Contains(own, st.field) {
+				own = append(own, st.field)
+			}
+		}
+		for _, field := range own {
+			if times[field]++; times[field] == 1 {
+				list = append(list, workflow.Capture{Field: field})
+			}
+		}
+	}
+	for i := range list {
+		list[i].Always = times[list[i].Field] == len(f.searches)
 	}
 	return list
 }

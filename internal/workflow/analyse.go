@@ -144,8 +144,8 @@ func (a *analysis) prepare() {
 	a.zero = a.values.id(entry.IntValue(0))
 	a.storedBy = slices.Repeat([]int32{-1}, a.names.Len())
 	for i := range a.queries {
-		for _, slot := range a.queries[i].Stores {
-			a.storesFirst(slot, int32(i))
+		for _, c := range a.queries[i].Stores {
+			a.storesFirst(c.Field, int32(i))
 		}
 		for _, s := range a.works[i].Stores {
 			a.storesFirst(s.Field, int32(i))

@@ -43,9 +43,16 @@ type Question struct {
 	// ask for it.
 	Outside bool
 	// Stores are the fields in which a filter that passes stores a text or null.
-	Stores []entry.Slot
+	Stores []Capture
 	// Text is the question as a person would write it: PRIORITY >= 4.
 	Text string
+}
+
+// Capture is a field in which a filter stores a text or null.
+type Capture struct {
+	Field entry.Slot
+	// Always says that it is stored whenever the filter passes; otherwise the field may stay as it is.
+	Always bool
 }
 
 // Capturer is an Asker that stores what it finds in a text.

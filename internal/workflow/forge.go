@@ -11,10 +11,11 @@ import (
 	"github.com/pyruse/pyruse/internal/entry"
 )
 
-// Bounds of the commands that show how a ban is forged.
+// Bounds of the search for commands that show how a ban is forged.
 const (
-	maxCommands = 16        // in one report; further warnings go without
-	maxWaySteps = 2_000_000 // steps of all ways that are looked at
+	maxAttempts = 16     // in one report; further warnings go without
+	maxWayShown = 200    // steps of a way, the last ones, whose fields are named
+	maxWayTried = 20_000 // steps of a way for which a command is sought
 )
 
 // victim is the address that forged entries have banned; it belongs to nobody (RFC 5737).
@@ -22,87 +23,81 @@ const victim = "203.0.113.1"
 
 // forgeableBans warns of bans that ordinary users can have.
 func (a *analysis) forgeableBans() {
-	commands, steps := 0, 0
+	attempts := 0
 	for i := range a.works {
-		ways := a.results[i].ways
 		at := slices.IndexFunc(a.works[i].Reads, func(r Read) bool { return r.As == AsBanned })
-		if at < 0 || len(ways) == 0 {
+		if at < 0 || len(a.results[i].ways) == 0 {
 			continue
 		}
-		hint := `ask on the way for a field that journald vouches for, such as _SYSTEMD_UNIT`
-		asked := "fields that any process can set"
-		if steps < maxWaySteps {
-			for j, w := range ways {
-				path := w.steps()
-				if steps += len(path); j == 0 {
-					asked = a.askedFields(path)
-				}
-				if commands == maxCommands {
-					break
-				}
-				if command := a.forge(path, a.works[i].Reads[at].Field); command != "" {
-					commands++
-					hint += ". This has " + victim + " banned: " + command
-					break
-				}
-				if j == len(ways)-1 {
-					hint += a.needed(ways[0].steps())
-				}
+		asked, needs := a.describe(a.results[i].ways[0])
+		hint := "ask on the way for a field that journald vouches for, such as _SYSTEMD_UNIT"
+		command := ""
+		for _, w := range a.results[i].ways {
+			if command == "" && attempts < maxAttempts {
+				attempts++
+				command = a.forge(w.steps(), a.works[i].Reads[at].Field)
 			}
 		}
+		if command != "" {
+			hint += ". This has " + victim + " banned: " + command
+		} else if needs != "" {
+			hint += ". A forged entry needs " + needs
+		}
 		a.warn(int32(i), config.CodeForgeableBan, a.g.nodes[i].step.ModulePos, hint,
-			"any local user can have any address banned: a way here asks for %s only", asked)
+			"any local user can have any address banned: a way here asks for %s", asked)
 	}
 }
 
-// steps returns the steps of a way, first one first.
+// steps returns the steps of a way, first one first; nil if it is too long.
 func (w *way) steps() []source {
-	var path []source
-	for ; w != nil && w.node >= 0; w = w.prev {
+	path := []source{}
+	for ; w.prev != nil; w = w.prev {
+		if len(path) == maxWayTried {
+			return nil
+		}
 		path = append(path, source{w.node, w.how})
 	}
 	slices.Reverse(path)
 	return path
 }
 
-// askedFields names the fields of the entry that filters on a way ask for.
-func (a *analysis) askedFields(path []source) string {
-	var names []string
-	for _, s := range path {
-		q := &a.queries[s.node]
-		if !q.asked || a.storedBy[q.Field] >= 0 {
-			continue
+// describe names the fields of the entry that filters on a way ask for, and says in words what an entry needs to
+// get along it.
+func (a *analysis) describe(w *way) (asked, needs string) {
+	var names, passes []string
+	for range maxWayShown {
+		if w.prev == nil {
+			break
 		}
-		if name := a.names.Name(q.Field); !slices.Contains(names, name) {
-			names = append(names, name)
+		if q := &a.queries[w.node]; q.asked {
+			if name := a.names.Name(q.Field); a.storedBy[q.Field] < 0 && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+			if w.how == passed && !a.isCount(q.Field) {
+				passes = append(passes, q.Text)
+			}
 		}
+		w = w.prev
 	}
 	const most = 6
-	switch {
-	case len(names) == 0:
-		return "no field of the sender"
-	case len(names) > most:
-		return strings.Join(names[:most], ", ") + ", …"
+	asked = "no field of the entry"
+	if len(names) > 0 {
+		asked = "nothing but " + lastOf(names, most, w.prev != nil)
 	}
-	return strings.Join(names, ", ")
+	return asked, lastOf(passes, most, w.prev != nil)
 }
 
-// needed says in words what an entry needs to get along a way.
-func (a *analysis) needed(path []source) string {
-	var needs []string
-	for _, s := range path {
-		if q := &a.queries[s.node]; q.asked && s.how == passed && a.works[s.node].Counter == "" && !a.isCount(q.Field) {
-			needs = append(needs, q.Text)
-		}
+// lastOf lists what comes last on a way; the list begins with the last.
+func lastOf(list []string, most int, more bool) string {
+	if len(list) > most {
+		list, more = list[:most], true
 	}
-	if len(needs) == 0 {
-		return ""
+	list = slices.Clone(list)
+	slices.Reverse(list)
+	if more && len(list) > 0 {
+		list = slices.Insert(list, 0, "…")
 	}
-	const most = 6
-	if len(needs) > most {
-		needs = append([]string{"…"}, needs[len(needs)-most:]...)
-	}
-	return ". A forged entry needs " + strings.Join(needs, ", ")
+	return strings.Join(list, ", ")
 }
 
 // isCount reports whether the first step that stores a field is that of a counter.
@@ -123,6 +118,9 @@ type forgery struct {
 
 // forge returns a command that sends an entry along a way, "" if none could be found and confirmed.
 func (a *analysis) forge(path []source, banned entry.Slot) string {
+	if path == nil {
+		return ""
+	}
 	f := &forgery{a: a, path: path, banned: banned, facts: map[entry.Slot]*known{}, steps: map[entry.Slot]bool{}, counts: map[entry.Slot]bool{}}
 	if !f.follow() {
 		return ""
@@ -160,8 +158,8 @@ func (f *forgery) follow() bool {
 		}
 		f.facts[q.Field] = k
 		if s.how == passed {
-			for _, slot := range q.Stores {
-				f.facts[slot], f.steps[slot], f.counts[slot] = &known{kinds: capturedKinds}, true, false
+			for _, c := range q.Stores {
+				f.facts[c.Field], f.steps[c.Field], f.counts[c.Field] = &known{kinds: capturedKinds}, true, false
 			}
 		}
 	}
@@ -222,10 +220,10 @@ func (f *forgery) writeTexts(wants map[entry.Slot]string) bool {
 			continue
 		}
 		captures := map[entry.Slot]string{}
-		for _, slot := range q.Stores {
-			if text, wanted := wants[slot]; wanted {
-				captures[slot] = text
-				delete(wants, slot)
+		for _, x := range q.Stores {
+			if text, wanted := wants[x.Field]; wanted {
+				captures[x.Field] = text
+				delete(wants, x.Field)
 			}
 		}
 		if _, settled := wants[q.Field]; settled {

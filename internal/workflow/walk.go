@@ -157,15 +157,28 @@ func (a *analysis) pass(i int32, st *state) *state {
 	r.canPass = true
 	next := *a.step(i, passed, st)
 	next.facts = st.facts.set(a.depth, int32(q.Field), k.heardFrom(source{i, passed}))
-	for _, slot := range q.Stores {
-		next.facts = next.facts.set(a.depth, int32(slot), &known{kinds: capturedKinds, from: []source{{i, stored}}})
-		next.set = next.set.set(a.depth, int32(slot), (*tree[bool])(nil).set(a.nodeDepth, i, true))
+	for _, c := range q.Stores {
+		a.capture(i, c, &next)
 	}
 	return &next
 }
 
 // capturedKinds are the types of a field that a filter has stored.
 var capturedKinds = kindsOf(entry.String, entry.Null)
+
+// capture enters what a filter stores into the state behind it.
+func (a *analysis) capture(i int32, c Capture, next *state) {
+	slot := int32(c.Field)
+	k := &known{kinds: capturedKinds, from: []source{{i, stored}}}
+	captures := (*tree[bool])(nil).set(a.nodeDepth, i, true)
+	if !c.Always {
+		before, _ := next.set.get(a.depth, slot)
+		captures = joinCaptures(a.nodeDepth, before, captures)
+		k = a.values.join(a.knownOf(next, c.Field), k)
+	}
+	next.facts = next.facts.set(a.depth, slot, k)
+	next.set = next.set.set(a.depth, slot, captures)
+}
 
 // fail returns the state behind a filter that has not passed, nil if it always passes.
 func (a *analysis) fail(i int32, st *state) *state {

@@ -14,39 +14,52 @@ import (
 // from such a chain.
 func (a *analysis) unreachableChains() {
 	reached := make([]bool, len(a.g.chains))
-	last := a.reach(a.g.entry, reached)
-	fromUnreached := make([]bool, len(a.g.chains))
+	a.reach(a.g.entry, reached)
+	caller := slices.Repeat([]int{-1}, len(a.g.chains)) // one that is not reached either
+	before := slices.Clone(caller)                      // the top-level chain before this one
+	top := -1
 	for c := range a.g.chains {
+		before[c] = top
+		if x := &a.g.chains[c]; !x.jump && len(x.steps) > 0 {
+			top = c
+		}
 		for _, t := range a.g.chains[c].targets {
-			fromUnreached[t.chain] = fromUnreached[t.chain] || !reached[c]
+			if !reached[c] {
+				caller[t.chain] = c
+			}
 		}
 	}
 	for _, called := range []bool{false, true} {
 		for c := range a.g.chains {
 			x := &a.g.chains[c]
-			if len(x.steps) == 0 || reached[c] || fromUnreached[c] && !called {
+			if len(x.steps) == 0 || reached[c] || (caller[c] >= 0) != called {
 				continue
 			}
-			hint := "remove it, or name it in a \"then\" or \"else\""
-			if last >= 0 && last < c {
-				hint = fmt.Sprintf("every entry that gets to the chain %q ends there; move this chain before it, or name it in a \"then\" or \"else\"",
-					a.g.chains[last].config.Label)
+			reason, hint := fmt.Sprintf("no entry gets to the chain %q, which leads to it", a.label(caller[c])), ""
+			if !called {
+				reason = fmt.Sprintf("every entry that gets to the chain before it, %q, ends there, and no \"then\" or \"else\" names it", a.label(before[c]))
+				hint = fmt.Sprintf("move it before %q, or name it in a \"then\" or \"else\"", a.label(before[c]))
 			}
 			warnRule(a.diags, &x.steps[0], config.CodeUnreachableChain, x.config.Pos, hint,
-				fmt.Sprintf("chain %q is never reached: no \"then\" or \"else\" leads to it, and no entry is left that goes on to the next chain", x.config.Label))
+				fmt.Sprintf("chain %q is never reached: %s", x.config.Label, reason))
 			a.reach(follower{link(x.first), int32(c)}, reached)
 		}
 	}
 }
 
-// reach marks all chains that an entry can get to from a top-level chain, whatever filters say. It returns the
-// last top-level chain of those, -1 if there is none. Where it has been before, it does not go again.
-func (a *analysis) reach(from follower, reached []bool) int {
-	last := -1
+func (a *analysis) label(chain int) string {
+	if chain < 0 {
+		return ""
+	}
+	return a.g.chains[chain].config.Label
+}
+
+// reach marks all chains that an entry can get to from a top-level chain, whatever filters say. Where it
+// has been before, it does not go again.
+func (a *analysis) reach(from follower, reached []bool) {
 	for from.at >= 0 && !a.entered[from.chain] {
-		last = int(from.chain)
-		a.entered[last] = true
-		todo := []int{last}
+		a.entered[from.chain] = true
+		todo := []int{int(from.chain)}
 		for len(todo) > 0 {
 			c := todo[len(todo)-1]
 			todo = todo[:len(todo)-1]
@@ -58,12 +71,11 @@ func (a *analysis) reach(from follower, reached []bool) int {
 				todo = append(todo, t.chain)
 			}
 		}
-		if !a.leads[last] {
-			break
+		if !a.leads[from.chain] {
+			return
 		}
-		from = a.g.next[last]
+		from = a.g.next[from.chain]
 	}
-	return last
 }
 
 // constantFilters warns of filters that decide the same on every way to them.

@@ -1,0 +1,25 @@
+package workflow
+
+import (
+	"github.com/pyruse/pyruse/internal/config"
+	"github.com/pyruse/pyruse/internal/entry"
+)
+
+// Analyse gives the warnings of the static analysis once more.
+func (g *Graph) Analyse(cfg *config.Config, names *entry.Names, diags *config.Diagnostics) {
+	analyse(g, cfg, names, diags)
+}
+
+// Watch has each filter of the graph tell how it decides.
+func (g *Graph) Watch(tell func(o Origin, passed bool)) {
+	for i := range g.nodes {
+		n := &g.nodes[i]
+		if f := n.filter; f != nil {
+			n.filter = filterFunc(func(e *entry.Entry) (bool, error) {
+				ok, err := f.Match(e)
+				tell(n.origin, ok && err == nil)
+				return ok, err
+			})
+		}
+	}
+}
