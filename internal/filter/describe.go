@@ -17,7 +17,6 @@ var (
 	_ workflow.Asker    = (*inNetworks)(nil)
 	_ workflow.Asker    = (*userExists)(nil)
 	_ workflow.Capturer = (*pcre)(nil)
-	_ workflow.Capturer = (*pcreAny)(nil)
 )
 
 // Asks tells the static analysis what passes.
@@ -73,61 +72,23 @@ func (f *userExists) Asks(names *entry.Names) workflow.Question {
 
 // Asks tells the static analysis what passes.
 func (f *pcre) Asks(names *entry.Names) workflow.Question {
-	q := workflow.Question{Field: f.field, Same: "re " + f.search.re.source, Text: names.Name(f.field) + " ~ " + quoted(f.search.re.source)}
-	q.OnNone = f.search.matchesNothing()
-	for _, st := range f.search.stores {
-		q.Stores = append(q.Stores, workflow.Capture{Field: st.field, Always: true})
-	}
-	return q
-}
-
-// Asks tells the static analysis what passes.
-func (f *pcreAny) Asks(names *entry.Names) workflow.Question {
-	q := workflow.Question{Field: f.field}
+	q := workflow.Question{Field: f.field, Stores: f.captures()}
 	var same, texts []string
 	for i := range f.searches {
 		s := &f.searches[i]
 		same, texts = append(same, strconv.Quote(s.re.source)), append(texts, quoted(s.re.source))
 		q.OnNone = q.OnNone || s.matchesNothing()
 	}
-	q.Stores = f.captures()
-	q.Same, q.Text = "any "+strings.Join(same, " "), names.Name(f.field)+" ~ one of "+listed(texts)
+	q.Same = "re " + strings.Join(same, " ")
+	q.Text = names.Name(f.field) + " ~ " + listed(texts)
+	if len(texts) > 1 {
+		q.Text = names.Name(f.field) + " ~ one of " + listed(texts)
+	}
 	return q
 }
 
-// Loose returns the expression if its capture is loose.
-func (f *pcre) Loose(field entry.Slot) []workflow.Looseness { return f.search.loose(nil, field) }
-
-// Loose returns the expressions whose capture is loose.
-func (f *pcreAny) Loose(field entry.Slot) []workflow.Looseness {
-	var list []workflow.Looseness
-	for i := range f.searches {
-		list = f.searches[i].loose(list, field)
-	}
-	return list
-}
-
-// Sample returns a text that passes.
-func (f *pcre) Sample(values map[entry.Slot]string) (string, bool) { return f.search.sample(values) }
-
-// Sample returns a text that passes, because of the first expression for which there is one.
-func (f *pcreAny) Sample(values map[entry.Slot]string) (string, bool) {
-	for i := range f.searches {
-		if text, ok := f.searches[i].sample(values); ok {
-			return text, true
-		}
-	}
-	return "", false
-}
-
-// matchesNothing reports whether the expression is found in the empty text.
-func (s *search) matchesNothing() bool {
-	ok, err := s.re.search("", s.groups)
-	return ok && err == nil
-}
-
 // captures returns the fields that are stored: always those that all expressions store.
-func (f *pcreAny) captures() []workflow.Capture {
+func (f *pcre) captures() []workflow.Capture {
 	var list []workflow.Capture
 	times := map[entry.Slot]int{}
 	for i := range f.searches {
@@ -147,6 +108,31 @@ func (f *pcreAny) captures() []workflow.Capture {
 		list[i].Always = times[list[i].Field] == len(f.searches)
 	}
 	return list
+}
+
+// Loose returns the expressions whose capture is loose.
+func (f *pcre) Loose(field entry.Slot) []workflow.Looseness {
+	var list []workflow.Looseness
+	for i := range f.searches {
+		list = f.searches[i].loose(list, field)
+	}
+	return list
+}
+
+// Sample returns a text that passes, because of the first expression for which there is one.
+func (f *pcre) Sample(values map[entry.Slot]string) (string, bool) {
+	for i := range f.searches {
+		if text, ok := f.searches[i].sample(values); ok {
+			return text, true
+		}
+	}
+	return "", false
+}
+
+// matchesNothing reports whether the expression is found in the empty text.
+func (s *search) matchesNothing() bool {
+	ok, err := s.re.search("", s.groups)
+	return ok && err == nil
 }
 
 // loose appends the expression if it may store the wrong text in the field.
