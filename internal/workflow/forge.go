@@ -29,15 +29,20 @@ func (a *analysis) forgeableBans() {
 		if at < 0 || len(a.results[i].ways) == 0 {
 			continue
 		}
-		asked, needs := a.describe(a.results[i].ways[0])
-		hint := "ask on the way for a field that journald vouches for, such as _SYSTEMD_UNIT"
-		command := ""
-		for _, w := range a.results[i].ways {
-			if command == "" && attempts < maxAttempts {
-				attempts++
-				command = a.forge(w.steps(), a.works[i].Reads[at].Field)
+		ways := a.results[i].ways
+		shown, command := -1, ""
+		for j := 0; j < len(ways) && command == "" && attempts < maxAttempts; j++ {
+			attempts++
+			f, ok := a.newForgery(ways[j], a.works[i].Reads[at].Field)
+			if !ok {
+				continue // nobody can go that way
+			}
+			if command = f.command(); command != "" || shown < 0 {
+				shown = j
 			}
 		}
+		asked, needs := a.describe(ways[max(shown, 0)])
+		hint := "ask on the way for a field that journald vouches for, such as _SYSTEMD_UNIT"
 		if command != "" {
 			hint += ". This has " + victim + " banned: " + command
 		} else if needs != "" {
@@ -55,13 +60,13 @@ func (w *way) steps() []source {
 		if len(path) == maxWayTried {
 			return nil
 		}
-		path = append(path, source{w.node, w.how})
+		path = append(path, w.source)
 	}
 	slices.Reverse(path)
 	return path
 }
 
-// describe names the fields of the entry that filters on a way ask for, and says in words what an entry needs to
+// describe names the fields of the entry that filters on a way have asked for and found, and says in words what an entry needs to
 // get along it.
 func (a *analysis) describe(w *way) (asked, needs string) {
 	var names, passes []string
@@ -69,11 +74,11 @@ func (a *analysis) describe(w *way) (asked, needs string) {
 		if w.prev == nil {
 			break
 		}
-		if q := &a.queries[w.node]; q.asked {
+		if q := &a.queries[w.node]; q.asked && w.how == passed {
 			if name := a.names.Name(q.Field); a.storedBy[q.Field] < 0 && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
-			if w.how == passed && !a.isCount(q.Field) {
+			if !a.isCount(q.Field) {
 				passes = append(passes, q.Text)
 			}
 		}
@@ -114,15 +119,19 @@ type forgery struct {
 	facts  map[entry.Slot]*known // at the end of the way
 	steps  map[entry.Slot]bool   // fields that steps store on the way
 	counts map[entry.Slot]bool   // of those: counters
+
+	outside bool // some filter must not be asked
 }
 
-// forge returns a command that sends an entry along a way, "" if none could be found and confirmed.
-func (a *analysis) forge(path []source, banned entry.Slot) string {
-	if path == nil {
-		return ""
-	}
-	f := &forgery{a: a, path: path, banned: banned, facts: map[entry.Slot]*known{}, steps: map[entry.Slot]bool{}, counts: map[entry.Slot]bool{}}
-	if !f.follow() {
+// newForgery returns what is needed to write an entry that goes a way, and whether there can be one.
+func (a *analysis) newForgery(w *way, banned entry.Slot) (*forgery, bool) {
+	f := &forgery{a: a, path: w.steps(), banned: banned, facts: map[entry.Slot]*known{}, steps: map[entry.Slot]bool{}, counts: map[entry.Slot]bool{}}
+	return f, f.follow()
+}
+
+// command returns a command that sends an entry along the way, "" if none could be found and confirmed.
+func (f *forgery) command() string {
+	if f.path == nil || f.outside {
 		return ""
 	}
 	for _, s := range senders {
@@ -139,9 +148,9 @@ func (f *forgery) follow() bool {
 	for _, s := range f.path {
 		q := &a.queries[s.node]
 		for _, x := range a.works[s.node].Stores {
-			next := &state{}
-			a.store(s.node, x, next)
-			k, _ := next.facts.get(a.depth, int32(x.Field))
+			var behind flow
+			a.store(s.node, x, &behind)
+			k, _ := behind.facts.get(a.depth, int32(x.Field))
 			f.facts[x.Field], f.counts[x.Field] = k, x.What != StoresSometimes
 			f.steps[x.Field] = f.steps[x.Field] || x.What != StoresSometimes
 		}
@@ -153,9 +162,10 @@ func (f *forgery) follow() bool {
 			before = a.journal[q.Field]
 		}
 		k := a.narrow(before, q, s.how == passed)
-		if k == nil || q.Outside {
+		if k == nil {
 			return false
 		}
+		f.outside = f.outside || q.Outside
 		f.facts[q.Field] = k
 		if s.how == passed {
 			for _, c := range q.Stores {
@@ -194,6 +204,9 @@ func (f *forgery) choose(fields fieldMap) (map[entry.Slot]string, bool) {
 	j.reset(fields)
 	for _, slot := range slices.Sorted(maps.Keys(f.facts)) {
 		k := f.facts[slot]
+		if k.only == nil && slices.ContainsFunc(k.answers, func(x answer) bool { return x.pass }) {
+			continue
+		}
 		if f.counts[slot] || f.steps[slot] && k.only == nil || !f.steps[slot] && k.contains(f.a.values, f.a.values.id(j.entry.Get(slot).Clone())) {
 			continue
 		}
@@ -248,7 +261,7 @@ func (f *forgery) arrives(fields fieldMap) bool {
 		if n.filter == nil {
 			continue
 		}
-		if q := &f.a.queries[s.node]; !q.asked || q.Outside {
+		if q := &f.a.queries[s.node]; !q.asked {
 			return false
 		} else if !f.counts[q.Field] && j.passes(s.node) != (s.how == passed) {
 			return false

@@ -121,8 +121,8 @@ func (j *judge) passes(i int32) (ok bool) {
 }
 
 // vouched reports whether no entry of an ordinary user's process leaves a step in that way.
-func (a *analysis) vouched(i int32, how outcome) bool {
-	q := &a.queries[i]
+func (a *analysis) vouched(s source) bool {
+	q := &a.queries[s.node]
 	if !q.asked || q.Outside || a.storedBy[q.Field] >= 0 {
 		return false
 	}
@@ -130,7 +130,6 @@ func (a *analysis) vouched(i int32, how outcome) bool {
 	if !ok {
 		return false
 	}
-	s := source{i, how}
 	verdict, known := a.judge.verdicts[s]
 	if !known {
 		verdict = a.judge.vouches(s, v)

@@ -13,17 +13,24 @@ const maxVisits = 200_000
 // maxWays bounds how many unvouched ways to a step are remembered; each is a candidate for a command that shows it.
 const maxWays = 4
 
-// state is what is known of the entries that get to a step. It never changes.
-type state struct {
+// flow is what is known of the fields of the entries that get to a step.
+type flow struct {
 	facts *tree[*known]      // by slot: what holds on every way
 	set   *tree[*tree[bool]] // by slot: fields that are set on some way, with the filters that may have captured them
-	ways  []*way             // some of the ways on which nothing has been asked that journald vouches for
 }
 
-// way is how an entry got to a step, last step first. A way that begins has no step.
+// state is what is known at a step. It never changes.
+type state struct {
+	flow
+	// open is what is known of entries for which nothing has been asked that journald vouches for: a filter that
+	// they cannot pass is in their way, even where others pass. It means nothing without ways.
+	open flow
+	ways []*way // some of their ways
+}
+
+// way is how an entry got to a step, last step first; where it begins, prev is nil and there is no step.
 type way struct {
-	node int32
-	how  outcome
+	source
 	prev *way
 }
 
@@ -57,7 +64,7 @@ func (a *analysis) walk() bool {
 	if a.g.entry.at >= 0 {
 		tops[a.g.entry.chain] = &state{}
 		if a.bans {
-			tops[a.g.entry.chain].ways = []*way{{node: -1}}
+			tops[a.g.entry.chain].ways = []*way{{}}
 		}
 	}
 	complete := true
@@ -140,61 +147,25 @@ func (a *analysis) walkChain(c int32, st *state, leave func(to link, st *state))
 // pass returns the state behind a filter that has passed, nil if it cannot.
 func (a *analysis) pass(i int32, st *state) *state {
 	q, r := &a.queries[i], &a.results[i]
-	if !q.asked {
-		r.canPass = true
-		return a.step(i, passed, st)
+	if q.asked {
+		before := a.knownOf(st.flow, q.Field)
+		if r.known == nil {
+			r.known = before
+		}
+		r.known = a.values.join(r.known, before)
+		r.fields = a.joinSets(r.fields, st.set)
 	}
-	before := a.knownOf(st, q.Field)
-	if r.known == nil {
-		r.known = before
-	}
-	r.known = a.values.join(r.known, before)
-	r.fields = a.joinSets(r.fields, st.set)
-	k := a.narrow(before, q, true)
-	if k == nil {
-		return nil
-	}
-	r.canPass = true
-	next := *a.step(i, passed, st)
-	next.facts = st.facts.set(a.depth, int32(q.Field), k.heardFrom(source{i, passed}))
-	for _, c := range q.Stores {
-		a.capture(i, c, &next)
-	}
-	return &next
-}
-
-// capturedKinds are the types of a field that a filter has stored.
-var capturedKinds = kindsOf(entry.String, entry.Null)
-
-// capture enters what a filter stores into the state behind it.
-func (a *analysis) capture(i int32, c Capture, next *state) {
-	slot := int32(c.Field)
-	k := &known{kinds: capturedKinds, from: []source{{i, stored}}}
-	captures := (*tree[bool])(nil).set(a.nodeDepth, i, true)
-	if !c.Always {
-		before, _ := next.set.get(a.depth, slot)
-		captures = joinCaptures(a.nodeDepth, before, captures)
-		k = a.values.join(a.knownOf(next, c.Field), k)
-	}
-	next.facts = next.facts.set(a.depth, slot, k)
-	next.set = next.set.set(a.depth, slot, captures)
+	next := a.step(source{i, passed}, st)
+	r.canPass = r.canPass || next != nil
+	return next
 }
 
 // fail returns the state behind a filter that has not passed, nil if it always passes.
 func (a *analysis) fail(i int32, st *state) *state {
-	q, r := &a.queries[i], &a.results[i]
-	if !q.asked {
-		r.canFail = true
-		return a.step(i, failed, st)
-	}
-	k := a.narrow(a.knownOf(st, q.Field), q, false)
-	if k == nil {
-		return nil
-	}
-	r.canFail = true
-	next := *a.step(i, failed, st)
-	next.facts = st.facts.set(a.depth, int32(q.Field), k.heardFrom(source{i, failed}))
-	return &next
+	next := a.step(source{i, failed}, st)
+	r := &a.results[i]
+	r.canFail = r.canFail || next != nil
+	return next
 }
 
 // act returns the state behind an action.
@@ -215,49 +186,91 @@ func (a *analysis) act(i int32, st *state) *state {
 			r.captures = joinCaptures(a.nodeDepth, r.captures, captures)
 		}
 	}
-	if len(w.Stores) == 0 {
-		return a.step(i, passed, st)
-	}
-	next := *a.step(i, passed, st)
-	for _, s := range w.Stores {
-		a.store(i, s, &next)
-	}
-	return &next
+	return a.step(source{i, passed}, st)
 }
 
-// store enters what an action stores into the state behind it.
-func (a *analysis) store(i int32, s Storing, next *state) {
+// step returns the state behind a step that entries leave in one way, nil if none can.
+func (a *analysis) step(s source, st *state) *state {
+	behind, ok := a.move(s, st.flow)
+	switch {
+	case !ok:
+		return nil
+	case len(st.ways) == 0 && behind == st.flow:
+		return st
+	}
+	next := &state{flow: behind}
+	if len(st.ways) == 0 || a.vouched(s) {
+		return next
+	}
+	next.open = behind
+	if st.open != st.flow {
+		if next.open, ok = a.move(s, st.open); !ok {
+			return next
+		}
+	}
+	next.ways = make([]*way, len(st.ways))
+	for j, w := range st.ways {
+		next.ways[j] = &way{s, w}
+	}
+	return next
+}
+
+// move returns what is known behind a step that entries leave in one way, and whether any can.
+func (a *analysis) move(s source, f flow) (flow, bool) {
+	if q := &a.queries[s.node]; q.asked {
+		before := a.knownOf(f, q.Field)
+		k := a.narrow(before, q, s.how == passed)
+		if k == nil {
+			return f, false
+		}
+		if a.narrow(before, q, s.how != passed) != nil { // otherwise it is nothing new
+			f.facts = f.facts.set(a.depth, int32(q.Field), k.heardFrom(s))
+		}
+		if s.how == passed {
+			for _, c := range q.Stores {
+				a.capture(s.node, c, &f)
+			}
+		}
+	}
+	for _, x := range a.works[s.node].Stores {
+		a.store(s.node, x, &f)
+	}
+	return f, true
+}
+
+// capturedKinds are the types of a field that a filter has stored.
+var capturedKinds = kindsOf(entry.String, entry.Null)
+
+// capture enters what a filter stores.
+func (a *analysis) capture(i int32, c Capture, f *flow) {
+	slot := int32(c.Field)
+	k := &known{kinds: capturedKinds, from: []source{{i, stored}}}
+	captures := (*tree[bool])(nil).set(a.nodeDepth, i, true)
+	if !c.Always {
+		before, _ := f.set.get(a.depth, slot)
+		captures = joinCaptures(a.nodeDepth, before, captures)
+		k = a.values.join(a.knownOf(*f, c.Field), k)
+	}
+	f.facts = f.facts.set(a.depth, slot, k)
+	f.set = f.set.set(a.depth, slot, captures)
+}
+
+// store enters what an action stores.
+func (a *analysis) store(i int32, s Storing, f *flow) {
 	slot := int32(s.Field)
 	k := &known{from: []source{{i, stored}}}
+	captures := (*tree[bool])(nil)
 	switch s.What {
 	case StoresZero:
 		k = k.listed(a.values, []valueID{a.zero})
 	case StoresCount:
 		k.kinds, k.numbers = kindsOf(entry.Int), span{low: entry.IntValue(0)}
 	default: // and what captured the field before may still stand there
-		captures, _ := next.set.get(a.depth, slot)
-		next.facts = next.facts.set(a.depth, slot, a.anything)
-		next.set = next.set.set(a.depth, slot, captures)
-		return
+		k = a.anything
+		captures, _ = f.set.get(a.depth, slot)
 	}
-	next.facts = next.facts.set(a.depth, slot, k)
-	next.set = next.set.set(a.depth, slot, nil)
-}
-
-// step returns the state one step further, with nothing new but its ways.
-func (a *analysis) step(i int32, how outcome, st *state) *state {
-	if len(st.ways) == 0 {
-		return st
-	}
-	next := &state{facts: st.facts, set: st.set}
-	if a.vouched(i, how) {
-		return next
-	}
-	next.ways = make([]*way, len(st.ways))
-	for j, w := range st.ways {
-		next.ways[j] = &way{i, how, w}
-	}
-	return next
+	f.facts = f.facts.set(a.depth, slot, k)
+	f.set = f.set.set(a.depth, slot, captures)
 }
 
 // narrow returns what is known of a value when a filter has passed, or has not; nil if that cannot be.
@@ -272,11 +285,11 @@ func (a *analysis) narrow(k *known, q *query, pass bool) *known {
 }
 
 // knownOf returns what is known of a field.
-func (a *analysis) knownOf(st *state, slot entry.Slot) *known {
-	if k, ok := st.facts.get(a.depth, int32(slot)); ok {
+func (a *analysis) knownOf(f flow, slot entry.Slot) *known {
+	if k, ok := f.facts.get(a.depth, int32(slot)); ok {
 		return k
 	}
-	if _, set := st.set.get(a.depth, int32(slot)); set {
+	if _, set := f.set.get(a.depth, int32(slot)); set {
 		return a.anything
 	}
 	return a.journal[slot]
@@ -290,11 +303,22 @@ func (a *analysis) join(x, y *state) *state {
 	case y == nil:
 		return x
 	}
-	return &state{
-		facts: merge(a.depth, x.facts, y.facts, false, a.values.join),
-		set:   a.joinSets(x.set, y.set),
-		ways:  joinWays(x.ways, y.ways),
+	both := &state{flow: a.joinFlows(x.flow, y.flow), ways: joinWays(x.ways, y.ways)}
+	switch {
+	case len(x.ways) == 0:
+		both.open = y.open
+	case len(y.ways) == 0:
+		both.open = x.open
+	case x.open == x.flow && y.open == y.flow:
+		both.open = both.flow
+	default:
+		both.open = a.joinFlows(x.open, y.open)
 	}
+	return both
+}
+
+func (a *analysis) joinFlows(x, y flow) flow {
+	return flow{merge(a.depth, x.facts, y.facts, false, a.values.join), a.joinSets(x.set, y.set)}
 }
 
 func (a *analysis) joinSets(x, y *tree[*tree[bool]]) *tree[*tree[bool]] {

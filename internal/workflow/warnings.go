@@ -117,25 +117,25 @@ func (a *analysis) reason(i int32) (reason, hint string) {
 		}
 		return fmt.Sprintf("the journal's %s is a text", name), "compare it with a text, in quotes"
 	}
-	if !a.decides(r.known, i) {
-		return "the ways to it differ, but each settles " + q.Text, ""
+	from := slices.Clone(r.known.from)
+	if !a.decides(a.gathered(from, q.Field), i) {
+		return fmt.Sprintf("on every way to it, %s is settled already", q.Text), ""
 	}
-	for _, s := range slices.Backward(r.known.from) {
-		if k := a.after(s, q.Field); k != nil && a.decides(k, i) {
-			if a.queries[s.node].asked && s.how == stored && slices.ContainsFunc(q.Values, entry.Value.IsNumber) {
-				hint = "what is captured is a text, even where it looks like a number; compare it with a text, in quotes"
-			}
-			return a.tell(s, q), hint
+	for j := 0; j < len(from) && len(from) > 1; { // leave out what does not bear on it
+		if rest := slices.Delete(slices.Clone(from), j, j+1); a.decides(a.gathered(rest, q.Field), i) {
+			from = rest
+		} else {
+			j++
 		}
 	}
 	var told []string
-	for _, s := range r.known.from {
+	for _, s := range from {
 		told = append(told, a.tell(s, q))
 	}
-	if len(told) > 0 {
-		return strings.Join(told, ", "), ""
+	if s := from[0]; len(from) == 1 && s.how == stored && a.queries[s.node].asked && slices.ContainsFunc(q.Values, entry.Value.IsNumber) {
+		hint = "what is captured is a text, even where it looks like a number; compare it with a text, in quotes"
 	}
-	return fmt.Sprintf("on every way to it, %s is settled already", q.Text), ""
+	return strings.Join(told, ", and "), hint
 }
 
 // decides reports whether a filter always passes, or never, where this is known of its field.
@@ -144,22 +144,31 @@ func (a *analysis) decides(k *known, i int32) bool {
 	return a.narrow(k, q, true) == nil || a.narrow(k, q, false) == nil
 }
 
-// after returns what a single step tells of a field, nil if nothing.
-func (a *analysis) after(s source, field entry.Slot) *known {
-	q := &a.queries[s.node]
-	switch {
-	case s.how != stored:
-		return a.narrow(a.anythingAt(field), q, s.how == passed)
-	case q.asked:
-		return &known{kinds: capturedKinds}
-	}
-	next := &state{}
-	for _, x := range a.works[s.node].Stores {
-		if x.Field == field {
-			a.store(s.node, x, next)
+// gathered returns what some steps tell of a field.
+func (a *analysis) gathered(from []source, field entry.Slot) *known {
+	k := a.anythingAt(field)
+	for _, s := range from {
+		if s.how == stored {
+			k = a.storedAt(s.node, field)
+		} else if k = a.narrow(k, &a.queries[s.node], s.how == passed); k == nil {
+			return a.anythingAt(field)
 		}
 	}
-	k, _ := next.facts.get(a.depth, int32(field))
+	return k
+}
+
+// storedAt returns what is known of a field that a step has stored.
+func (a *analysis) storedAt(i int32, field entry.Slot) *known {
+	if a.queries[i].asked {
+		return &known{kinds: capturedKinds}
+	}
+	var behind flow
+	for _, x := range a.works[i].Stores {
+		if x.Field == field {
+			a.store(i, x, &behind)
+		}
+	}
+	k, _ := behind.facts.get(a.depth, int32(field))
 	return k
 }
 
