@@ -142,7 +142,7 @@ func (s *search) loose(list []workflow.Looseness, field entry.Slot) []workflow.L
 			continue
 		}
 		if reason := s.re.looseGroup(st.group); reason != "" {
-			return append(list, workflow.Looseness{Pos: s.pos, Reason: reason})
+			return append(list, workflow.Looseness{Pos: s.pos, Reason: reason, Hint: s.re.pinHint(st.group)})
 		}
 	}
 	return list

@@ -68,6 +68,7 @@ type Capturer interface {
 type Looseness struct {
 	Pos    Pos
 	Reason string // a clause that fits behind "because"
+	Hint   string // what to do, as an imperative
 }
 
 // Worker is an action that tells the static analysis what it works with. An action that is no

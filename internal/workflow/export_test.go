@@ -10,6 +10,9 @@ func (g *Graph) Analyse(cfg *config.Config, names *entry.Names, diags *config.Di
 	analyse(g, cfg, names, diags)
 }
 
+// Quote returns a word for the shell.
+var Quote = quote
+
 // Watch has each filter of the graph tell how it decides.
 func (g *Graph) Watch(tell func(o Origin, passed bool)) {
 	for i := range g.nodes {

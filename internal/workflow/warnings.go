@@ -296,8 +296,7 @@ func (a *analysis) looseAddresses() {
 				}
 				seen[x] = true
 				for _, loose := range f.Loose(read.Field) {
-					a.warn(node, config.CodeLooseAddress, loose.Pos,
-						"name the program's own words around the address, and begin with ^ or end with $ on the side where nobody else's text stands",
+					a.warn(node, config.CodeLooseAddress, loose.Pos, loose.Hint,
 						"other text of the log can be taken for the address in %q, which %s works with, because %s",
 						a.names.Name(read.Field), a.origin(int32(i)), loose.Reason)
 				}
