@@ -1,6 +1,8 @@
 package workflow
 
 import (
+	"slices"
+
 	"github.com/pyruse/pyruse/internal/config"
 	"github.com/pyruse/pyruse/internal/entry"
 )
@@ -22,6 +24,20 @@ func (g *Graph) Watch(tell func(o Origin, passed bool)) {
 				ok, err := f.Match(e)
 				tell(n.origin, ok && err == nil)
 				return ok, err
+			})
+		}
+	}
+}
+
+// WatchBans has each action that bans tell that an entry has got there, instead of doing it.
+func (g *Graph) WatchBans(names *entry.Names, tell func(o Origin)) {
+	for i := range g.nodes {
+		n := &g.nodes[i]
+		w, ok := n.action.(Worker)
+		if ok && slices.ContainsFunc(w.Works(names).Reads, func(r Read) bool { return r.As == AsBanned }) {
+			n.action = actionFunc(func(*entry.Entry) error {
+				tell(n.origin)
+				return nil
 			})
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 // Parts of random configurations: few fields and few values, so that questions meet.
 var (
-	someFields = []string{"A", "PRIORITY", "_UID", "MESSAGE_ID", "x", "n", "N"}
+	someFields = []string{"A", "PRIORITY", "_UID", "_SYSTEMD_UNIT", "MESSAGE_ID", "x", "n", "N"}
 	someValues = []string{`0`, `1`, `2`, `3`, `1.5`, `2.0`, `-1`, `"a"`, `"b"`, `"ab"`, `""`, `"1"`, `null`, `true`, `"fc2e22bc6ee647b6b90729ab34a250b1"`}
 	someBounds = []string{`0`, `1`, `2`, `3`, `1.5`, `2.0`, `-1`, `1e300`, `"a"`, `"ab"`, `"b"`, `""`}
 	someRegexp = []string{`a`, `b`, `^$`, `.*`, `(?P<x>a)`, `(?P<x>a)|b`, `(?P<A>b*)`, `(?P<PRIORITY>1)`, `[0-9]`}
@@ -47,6 +47,7 @@ func randomStep(t *rapid.T, chain, chains int) string {
 		isFilter = false
 		step = pick([]string{
 			`"action": "action_noop"`,
+			`"action": "action_nftBan", "args": {"IP": "A", "nftSetIPv4": "inet pyruse ban4", "nftSetIPv6": "inet pyruse ban6"}`,
 			`"action": "action_counterRaise", "args": {"counter": "c", "for": "A", "save": "n"}`,
 			`"action": "action_counterRaise", "args": {"counter": "c", "for": "_UID", "save": "PRIORITY"}`,
 			`"action": "action_counterReset", "args": {"counter": "c", "for": "A", "save": "n", "graceSeconds": 2}`,
@@ -121,10 +122,11 @@ func TestSoundness(t *testing.T) {
 				t.Fatalf("%s can only %s, but does not\n%s", o, want, source)
 			}
 		})
+		g.WatchBans(names, func(workflow.Origin) {})
 		e := entry.New(names)
 		for i := range 40 {
 			fields := someEntry{}
-			for _, name := range []string{"A", "PRIORITY", "_UID", "MESSAGE_ID", "N"} {
+			for _, name := range []string{"A", "PRIORITY", "_UID", "_SYSTEMD_UNIT", "MESSAGE_ID", "N"} {
 				if rapid.Bool().Draw(t, "has "+name) {
 					fields[name] = rapid.SampledFrom(someTexts).Draw(t, name)
 				}
@@ -137,4 +139,47 @@ func TestSoundness(t *testing.T) {
 		t.Error("nothing was told")
 	}
 	t.Logf("%d filters that decide the same", told)
+}
+
+// TestForgeableBansAreTold sends entries of ordinary users: those that get to a ban must have been warned of.
+func TestForgeableBansAreTold(t *testing.T) {
+	told := 0
+	rapid.Check(t, func(t *rapid.T) {
+		source := randomConfig(t)
+		g, _, names, diags := compile(t, source)
+		if g == nil {
+			return // a loop
+		}
+		warned := map[string]bool{}
+		for _, d := range diags.Sorted() {
+			if d.Code == config.CodeForgeableBan {
+				origin, _, _ := strings.Cut(d.Message, ": any local user")
+				warned[origin] = true
+				told++
+			}
+		}
+		g.WatchBans(names, func(o workflow.Origin) {
+			if !warned[o.String()] {
+				t.Fatalf("an ordinary user gets to %s\n%s", o, source)
+			}
+		})
+		e := entry.New(names)
+		for i := range 40 {
+			fields := someEntry{"_UID": rapid.SampledFrom([]string{"1000", "1001", "65534"}).Draw(t, "_UID")}
+			if unit := rapid.SampledFrom([]string{"", "user@1000.service", "session-1.scope"}).Draw(t, "_SYSTEMD_UNIT"); unit != "" {
+				fields["_SYSTEMD_UNIT"] = unit
+			}
+			for _, name := range []string{"A", "PRIORITY", "MESSAGE_ID", "N"} {
+				if rapid.Bool().Draw(t, "has "+name) {
+					fields[name] = rapid.SampledFrom(someTexts).Draw(t, name)
+				}
+			}
+			e.Reset(fields, int64(i)*1_000_000)
+			g.Run(e, func(*workflow.StepError) {})
+		}
+	})
+	if told == 0 {
+		t.Error("nothing was told")
+	}
+	t.Logf("%d bans that can be forged", told)
 }
