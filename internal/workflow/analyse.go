@@ -88,6 +88,7 @@ func (a *analysis) query(x Question) query {
 	q := query{Question: x, asked: true}
 	for _, v := range x.Values {
 		q.ids = append(q.ids, a.values.id(v))
+		q.kinds |= 1 << v.Kind()
 	}
 	slices.Sort(q.ids)
 	q.ids = slices.Compact(q.ids)

@@ -10,8 +10,9 @@ import (
 
 // Bounds of what is remembered of one field. What goes beyond is forgotten, which can only cost a warning.
 const (
-	maxListed  = 64 // values that a field is known to be among, or not to be; answers of opaque tests
-	maxSources = 8  // steps from which it is known
+	maxMembers = 256 // values of a filter that the field is known to be among when it has passed
+	maxListed  = 64  // values that a field is known to be among where ways meet, or not to be; answers of opaque tests
+	maxSources = 8   // steps from which it is known
 )
 
 // kindSet is a set of entry.Kind.
@@ -243,11 +244,13 @@ func (k known) among(vals *values, ids []valueID, is bool) *known {
 		return k.listed(vals, only)
 	}
 	k.not = slices.Clone(k.not)
-	for _, id := range ids {
+	for _, id := range ids { // missing and null have the lowest
 		switch kind := vals.list[id].Kind(); {
 		case noneKinds.has(kind): // kinds of a single value
 			k.kinds &^= 1 << kind
-		case len(k.not) < maxListed && k.contains(vals, id):
+		case len(k.not) == maxListed:
+			return k.settle(vals)
+		case k.contains(vals, id):
 			at, _ := slices.BinarySearch(k.not, id)
 			k.not = slices.Insert(k.not, at, id)
 		}

@@ -22,6 +22,8 @@ var (
 	someTexts  = []string{"a", "b", "ab", "1", "", "0", "2", "192.0.2.1", "x", "fc2e22bc-6ee6-47b6-b907-29ab34a250b1", "FC2E22BC6EE647B6B90729AB34A250B1"}
 )
 
+const banStep = `"action": "action_nftBan", "args": {"IP": "A", "nftSetIPv4": "inet pyruse ban4", "nftSetIPv6": "inet pyruse ban6"}`
+
 func randomStep(t *rapid.T, chain, chains int) string {
 	pick := func(list []string, what string) string { return rapid.SampledFrom(list).Draw(t, what) }
 	field := pick(someFields, "field")
@@ -47,7 +49,7 @@ func randomStep(t *rapid.T, chain, chains int) string {
 		isFilter = false
 		step = pick([]string{
 			`"action": "action_noop"`,
-			`"action": "action_nftBan", "args": {"IP": "A", "nftSetIPv4": "inet pyruse ban4", "nftSetIPv6": "inet pyruse ban6"}`,
+			banStep,
 			`"action": "action_counterRaise", "args": {"counter": "c", "for": "A", "save": "n"}`,
 			`"action": "action_counterRaise", "args": {"counter": "c", "for": "_UID", "save": "PRIORITY"}`,
 			`"action": "action_counterReset", "args": {"counter": "c", "for": "A", "save": "n", "graceSeconds": 2}`,
@@ -75,10 +77,11 @@ func randomConfig(t *rapid.T) string {
 	for c := range chains {
 		var steps []string
 		for range rapid.IntRange(0, 4).Draw(t, "steps") {
-			steps = append(steps, randomStep(t, c, chains))
+			steps = append(steps, randomStep(t, c, chains+1))
 		}
 		fmt.Fprintf(&b, "\n  \"c%d\": [\n    %s\n  ],", c, strings.Join(steps, ",\n    "))
 	}
+	fmt.Fprintf(&b, "\n  \"c%d\": [{%s}],", chains, banStep)
 	b.WriteString("\n}}")
 	return b.String()
 }

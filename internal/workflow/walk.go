@@ -39,6 +39,7 @@ type query struct {
 	Question
 	asked bool
 	ids   []valueID // of Values, sorted
+	kinds kindSet   // of Values
 	test  int32     // of Same
 }
 
@@ -277,6 +278,11 @@ func (a *analysis) store(i int32, s Storing, f *flow) {
 func (a *analysis) narrow(k *known, q *query, pass bool) *known {
 	switch q.Test {
 	case OneOf:
+		if pass && k.only == nil && len(q.ids) > maxMembers {
+			n := *k
+			n.kinds &= q.kinds
+			return n.settle(a.values)
+		}
 		return k.among(a.values, q.ids, pass)
 	case AtMost, AtLeast:
 		return k.compared(a.values, q.Test, q.Values[0], pass)

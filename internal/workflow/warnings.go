@@ -117,16 +117,9 @@ func (a *analysis) reason(i int32) (reason, hint string) {
 		}
 		return fmt.Sprintf("the journal's %s is a text", name), "compare it with a text, in quotes"
 	}
-	from := slices.Clone(r.known.from)
-	if !a.decides(a.gathered(from, q.Field), i) {
+	from := a.bearing(i)
+	if len(from) == 0 {
 		return fmt.Sprintf("on every way to it, %s is settled already", q.Text), ""
-	}
-	for j := 0; j < len(from) && len(from) > 1; { // leave out what does not bear on it
-		if rest := slices.Delete(slices.Clone(from), j, j+1); a.decides(a.gathered(rest, q.Field), i) {
-			from = rest
-		} else {
-			j++
-		}
 	}
 	var told []string
 	for _, s := range from {
@@ -136,6 +129,24 @@ func (a *analysis) reason(i int32) (reason, hint string) {
 		hint = "what is captured is a text, even where it looks like a number; compare it with a text, in quotes"
 	}
 	return strings.Join(told, ", and "), hint
+}
+
+// bearing returns steps on every way to a filter that together decide it, and no more than are needed; none if that takes what
+// differs from way to way.
+func (a *analysis) bearing(i int32) []source {
+	field := a.queries[i].Field
+	from := slices.Clone(a.results[i].known.from)
+	if !a.decides(a.gathered(from, field), i) {
+		return nil
+	}
+	for j := 0; j < len(from); {
+		if rest := slices.Delete(slices.Clone(from), j, j+1); a.decides(a.gathered(rest, field), i) {
+			from = rest
+		} else {
+			j++
+		}
+	}
+	return from
 }
 
 // decides reports whether a filter always passes, or never, where this is known of its field.
