@@ -49,7 +49,7 @@ func TestCountersTakenOver(t *testing.T) {
 				commitTo(stays, kept)
 				commitTo(moves, moved)
 			},
-			"a commit fails": func(t *rapid.T) {
+			"a commit fails": func(*rapid.T) {
 				var a, b state.Batch
 				stays.Collect(&a)
 				moves.Collect(&b)

@@ -149,7 +149,7 @@ func TestFaultyReloadChangesNothing(t *testing.T) {
 
 	s.configure(`"unknown": 1,` + actions(dropRules(ban4, ban6, 3600)))
 	r, want := s.run("reload"), s.run("check")
-	if sound := strings.Replace(want.stdout, "no errors", "now in force", 1); r.code != 0 || r.stdout != sound || !strings.Contains(sound, "1 warnings, now in force") {
+	if sound := strings.Replace(want.stdout, "no errors", "now in force", 1); r.code != 0 || r.stdout != sound || !strings.Contains(sound, "1 warning, now in force") {
 		t.Errorf("reload: %+v\ncheck: %+v", r, want)
 	}
 	if st := d.status(); len(st.Problems) != 0 {

@@ -107,9 +107,6 @@ func load(src Source, world newWorld) (*loaded, error) {
 // and with others because of it.
 func loadCandidate(src Source, candidate *config.Candidate, world newWorld) (*loaded, error) {
 	layers := src.layers()
-	if len(layers.Dirs) == 0 {
-		return nil, errors.New("there is no folder that the fragment could stand in: name one with --config-dir")
-	}
 	layers.Candidate = candidate
 	sources, err := gather(layers)
 	if err != nil {

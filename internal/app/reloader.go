@@ -209,7 +209,8 @@ const maxFaultsLogged = 20
 
 // log tells of each error, of what takes effect later, and what is in force now.
 func (r *reloader) log(out *outcome) {
-	id, priority, text := journal.MsgReloadFailed, 3, ""
+	id, priority := journal.MsgReloadFailed, 3
+	var text string
 	if out.inForce() {
 		id, priority, text = journal.MsgReloaded, 5, "reloaded "+out.loaded.summary()
 	} else {

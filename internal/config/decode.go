@@ -11,8 +11,8 @@ import (
 // Decode reads an object strictly into the struct that into points to, and
 // reports whether the struct can be worked with: nothing is missing or of the wrong type. An unknown key is an error, but not in
 // the way. Struct fields are named by their `json` tag; a
-// tag `need:"true"` makes the key mandatory. Field types are string, bool, int64,
-// float64, *int64, []string, structs of such fields, and *Node for a value of any type.
+// tag `need:"true"` makes the key mandatory. Field types are string, int64, []string, and
+// *Node for a value of any type.
 //
 // A null counts as absent, except for *Node. Unknown keys are errors, but for
 // those that are legal everywhere (comment, description, $schema, x-…, _…).
@@ -31,9 +31,9 @@ type decoder struct {
 	unfit  bool // something is missing or of the wrong type
 }
 
-func (d *decoder) errorf(pos Pos, hint, format string, args ...any) {
+func (d *decoder) errorf(pos Pos, format string, args ...any) {
 	d.unfit = true
-	d.diags.Errorf(pos, hint, "%s%s", d.prefix, fmt.Sprintf(format, args...))
+	d.diags.Errorf(pos, "", "%s%s", d.prefix, fmt.Sprintf(format, args...))
 }
 
 func (d *decoder) object(n *Node, v reflect.Value) {
@@ -41,7 +41,7 @@ func (d *decoder) object(n *Node, v reflect.Value) {
 		n = nil
 	}
 	if n != nil && n.Kind != Object {
-		d.errorf(n.Pos, "", "%s is %s; it must be an object", d.what, n.Kind)
+		d.errorf(n.Pos, "%s is %s; it must be an object", d.what, n.Kind)
 		return
 	}
 	known := make([]string, 0, v.NumField())
@@ -74,7 +74,7 @@ func (d *decoder) object(n *Node, v reflect.Value) {
 			if n != nil {
 				at = Pos{n.Pos.File, n.Pos.Start, n.Pos.Start + 1}
 			}
-			d.errorf(at, "", "the mandatory key %q is missing in %s", name, d.what)
+			d.errorf(at, "the mandatory key %q is missing in %s", name, d.what)
 		}
 	}
 }
@@ -114,32 +114,12 @@ func (d *decoder) value(name string, n *Node, v reflect.Value) bool {
 		if d.isKind(name, n, String) {
 			v.SetString(n.Text)
 		}
-	case reflect.Bool:
-		if d.isKind(name, n, Bool) {
-			v.SetBool(n.Bool)
-		}
 	case reflect.Int64:
 		d.integer(name, n, v)
-	case reflect.Float64:
-		if d.isKind(name, n, Number) {
-			f, err := strconv.ParseFloat(n.Text, 64)
-			if err != nil {
-				d.errorf(n.Pos, "", "%q: the number %s is out of range", name, n.Text)
-			}
-			v.SetFloat(f)
-		}
-	case reflect.Pointer:
-		p := reflect.New(v.Type().Elem())
-		d.value(name, n, p.Elem())
-		v.Set(p)
 	case reflect.Slice:
 		if d.isKind(name, n, Array) {
 			v.Set(reflect.ValueOf(d.strings(name, n)))
 		}
-	case reflect.Struct:
-		inner := decoder{prefix: d.prefix, what: fmt.Sprintf("%q", name), owner: n.Pos, diags: d.diags}
-		inner.object(n, v)
-		d.unfit = d.unfit || inner.unfit
 	default:
 		panic("config.Decode: a struct field of type " + v.Type().String())
 	}
@@ -148,7 +128,7 @@ func (d *decoder) value(name string, n *Node, v reflect.Value) bool {
 
 func (d *decoder) isKind(name string, n *Node, want Kind) bool {
 	if n.Kind != want {
-		d.errorf(n.Pos, "", "%q is %s; it must be %s", name, n.Kind, want)
+		d.errorf(n.Pos, "%q is %s; it must be %s", name, n.Kind, want)
 		return false
 	}
 	return true
@@ -160,7 +140,7 @@ func (d *decoder) integer(name string, n *Node, v reflect.Value) {
 	}
 	i, err := n.Int64()
 	if err != nil {
-		d.errorf(n.Pos, "", "%q: %v", name, err)
+		d.errorf(n.Pos, "%q: %v", name, err)
 		return
 	}
 	v.SetInt(i)
@@ -170,7 +150,7 @@ func (d *decoder) strings(name string, n *Node) []string {
 	list := make([]string, 0, len(n.Elems))
 	for i, e := range n.Elems {
 		if e.Kind != String {
-			d.errorf(e.Pos, "", "%q: element %d is %s; it must be a string", name, i, e.Kind)
+			d.errorf(e.Pos, "%q: element %d is %s; it must be a string", name, i, e.Kind)
 			continue
 		}
 		list = append(list, e.Text)

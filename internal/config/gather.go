@@ -114,10 +114,18 @@ func Gather(l Layers) (*Sources, error) {
 	inParallel(read)
 	s.list = append(s.list, environment(l.Environ)...)
 	s.list = append(s.list, options(l.Set)...)
+	s.number()
+	return s, nil
+}
+
+// number gives each file its rank.
+func (s *Sources) number() {
 	for rank, x := range s.list {
 		x.File.rank = rank
+		for _, d := range x.faults.list { // some faults are about a file of which nothing but the name is shown
+			d.Pos.File.rank = rank
+		}
 	}
-	return s, nil
 }
 
 // inParallel calls all functions, as many at a time as there are processors.
@@ -201,8 +209,18 @@ func findFragments(dirs []string, candidate *Candidate) ([]*fragment, error) {
 		add(f)
 	}
 	slices.SortStableFunc(all, func(a, b *fragment) int { return strings.Compare(a.name, b.name) })
+	findMasks(all)
 	boundFragments(all)
 	return all, nil
+}
+
+// findMasks finds the files that only turn others off.
+func findMasks(all []*fragment) {
+	for _, f := range all {
+		if f.state == Used && f.fault == nil && f.in == nil && isMask(f.path) {
+			f.state, f.why = Masked, "it is empty"
+		}
+	}
 }
 
 // boundFragments refuses what is beyond the bounds of all fragments together, before it is read.
@@ -273,10 +291,8 @@ func (x *Source) readFragment(f *fragment) {
 	case f.fault != nil:
 		x.File = nowhere(f.shown)
 		x.faults.Errorf(Pos{File: x.File}, "", "cannot read %v", f.fault)
-	case f.state == Overruled:
+	case f.state != Used:
 		x.File = nowhere(f.shown)
-	case f.in == nil && isMask(f.path):
-		x.File, x.State, x.Why = nowhere(f.shown), Masked, "it is empty"
 	case f.candidate:
 		x.readFile(f.path, f.shown, f.in, anyFile)
 	default:

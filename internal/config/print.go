@@ -55,12 +55,12 @@ type Value struct {
 func (c *Config) Values() []Value {
 	var list []Value
 	for _, m := range c.Whole().Members {
-		switch {
-		case m.Name == keyActions:
+		switch m.Name {
+		case keyActions:
 			for _, chain := range m.Value.Members {
 				list = c.chainValues(list, chain)
 			}
-		case m.Name == keyLists:
+		case keyLists:
 			for _, named := range m.Value.Members {
 				list = c.elements(list, []string{keyLists, named.Name}, named.Value)
 			}

@@ -3,6 +3,7 @@
 package entry
 
 import (
+	"cmp"
 	"encoding/hex"
 	"math"
 	"strconv"
@@ -239,6 +240,34 @@ func Equal(a, b Value) bool {
 		return Equal(b, a)
 	}
 	return false
+}
+
+// CompareNumbers returns -1, 0 or 1, as a is lower than, equal to or greater than b, without the
+// rounding of a conversion. Both are an Int or a Float. A NaN is lower than all others.
+func CompareNumbers(a, b Value) int {
+	switch aInt, bInt := a.kind == Int, b.kind == Int; {
+	case aInt && bInt:
+		return cmp.Compare(a.Int(), b.Int())
+	case aInt:
+		return compareIntWithFloat(a.Int(), b.Float())
+	case bInt:
+		return -compareIntWithFloat(b.Int(), a.Float())
+	}
+	return cmp.Compare(a.Float(), b.Float())
+}
+
+func compareIntWithFloat(i int64, f float64) int {
+	whole := math.Floor(f)
+	switch {
+	case math.IsNaN(f) || whole < math.MinInt64:
+		return 1
+	case whole >= math.MaxInt64: // which is 2^63 as a float64
+		return -1
+	}
+	if c := cmp.Compare(i, int64(whole)); c != 0 {
+		return c
+	}
+	return cmp.Compare(whole, f)
 }
 
 // intEqualsFloat compares without the rounding of a conversion.

@@ -3,7 +3,6 @@ package filter
 import (
 	"cmp"
 	"fmt"
-	"math"
 
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/workflow"
@@ -50,7 +49,7 @@ func (f *compare) Match(e *entry.Entry) (bool, error) {
 	case v.IsMissing():
 		return false, nil
 	case v.IsNumber() && f.value.IsNumber():
-		return numbers(v, f.value) != f.sign, nil
+		return entry.CompareNumbers(v, f.value) != f.sign, nil
 	case isText(v) && isText(f.value):
 		return cmp.Compare(v.Str(), f.value.Str()) != f.sign, nil
 	}
@@ -58,31 +57,3 @@ func (f *compare) Match(e *entry.Entry) (bool, error) {
 }
 
 func isText(v entry.Value) bool { return v.Kind() == entry.String || v.Kind() == entry.UUID }
-
-// numbers returns -1, 0 or 1, as a is lower than, equal to or greater than b, without the
-// rounding of a conversion. A NaN is lower than all others.
-func numbers(a, b entry.Value) int {
-	switch aInt, bInt := a.Kind() == entry.Int, b.Kind() == entry.Int; {
-	case aInt && bInt:
-		return cmp.Compare(a.Int(), b.Int())
-	case aInt:
-		return intWithFloat(a.Int(), b.Float())
-	case bInt:
-		return -intWithFloat(b.Int(), a.Float())
-	}
-	return cmp.Compare(a.Float(), b.Float())
-}
-
-func intWithFloat(i int64, f float64) int {
-	whole := math.Floor(f)
-	switch {
-	case math.IsNaN(f) || whole < math.MinInt64:
-		return 1
-	case whole >= math.MaxInt64: // which is 2^63 as a float64
-		return -1
-	}
-	if c := cmp.Compare(i, int64(whole)); c != 0 {
-		return c
-	}
-	return cmp.Compare(whole, f)
-}

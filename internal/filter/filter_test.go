@@ -46,8 +46,9 @@ func build(t testing.TB, name, args string) (f workflow.Filter, names *entry.Nam
 	file := config.NewFile("f", fmt.Appendf(nil, prefix+"%s}]}}", name, args))
 	var d config.Diagnostics
 	cfg := config.Read(file, &d)
-	if cfg == nil {
+	if cfg == nil || len(cfg.Chains) != 1 {
 		t.Fatalf("%s: %v", args, d.Sorted())
+		return nil, nil, nil
 	}
 	names = entry.NewNames(nil)
 	f = constructors[name](workflow.NewBuild(names, workflow.Origin{Chain: "c"}, &cfg.Chains[0].Steps[0], &d))

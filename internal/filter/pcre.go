@@ -11,6 +11,7 @@ import (
 // search is a regular expression with the fields that its captures are stored in.
 type search struct {
 	re     *pattern
+	pos    workflow.Pos // of the expression
 	groups []span
 	stores []store
 }
@@ -45,7 +46,7 @@ func newSearch(b *workflow.Build, n *workflow.Arg, save []string) (search, bool)
 		b.Fault("save", "", `"save" names %d fields; groups in the regular expression: %d`, len(save), len(re.groups))
 		return search{}, false
 	}
-	s := search{re: re}
+	s := search{re: re, pos: n.Pos}
 	last := 0 // the number of groups that somebody wants to know
 	for i, name := range re.groups {
 		if i < len(save) && save[i] != "" {

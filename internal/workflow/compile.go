@@ -62,7 +62,7 @@ type target struct {
 	pos    config.Pos
 }
 
-// Compile links the chains, builds every step, and reports all faults. The graph
+// Compile links the chains, builds every step, and reports all faults; then it warns of what is odd. The graph
 // is nil when there was an error in the chains.
 func Compile(cfg *config.Config, reg *Registry, names *entry.Names, diags *config.Diagnostics) *Graph {
 	l := resolveLinks(cfg, diags)
@@ -72,6 +72,7 @@ func Compile(cfg *config.Config, reg *Registry, names *entry.Names, diags *confi
 		return nil
 	}
 	l.connect(g)
+	analyse(g, cfg, names, diags)
 	return g
 }
 

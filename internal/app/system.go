@@ -1,0 +1,221 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"debug/elf"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pyruse/pyruse/internal/action"
+	"github.com/pyruse/pyruse/internal/ban"
+	"github.com/pyruse/pyruse/internal/config"
+	"github.com/pyruse/pyruse/internal/journal"
+)
+
+// ErrSystem is returned when the configuration is sound, but the machine is not ready for it.
+var ErrSystem = errors.New("the machine is not ready for this configuration")
+
+// finding is one result of the check of the machine.
+type finding struct {
+	What    string `json:"check"`
+	Problem string `json:"problem,omitempty"` // "": all is well
+}
+
+// system checks what the configuration needs of the machine.
+func (o *CheckOptions) system(ctx context.Context, p *program, world *action.World) error {
+	c := &p.cfg.Settings
+	findings := []finding{
+		{"storage " + c.Storage, problem(checkStorage(c.Storage))},
+		{"journal", problem(checkJournal(&c.Journal))},
+		{"name service", problem(checkNameService())},
+	}
+	if u, err := user.Lookup(serviceUser); err == nil { // there is one where a package was installed
+		findings = append(findings, finding{"user " + u.Username, problem(checkUser(u, c))})
+	}
+	if err := receiver(c, world); err != nil {
+		findings = append(findings, finding{"email", err.Error()})
+	}
+	if len(c.Email.To) > 0 {
+		findings = append(findings, finding{"sendmail " + c.Email.Sendmail[0], problem(checkProgram(c.Email.Sendmail[0]))})
+	}
+	walls, err := firewalls(c)
+	if err != nil {
+		return err
+	}
+	for _, s := range world.Sets() {
+		_, err := ban.Check(ctx, walls, s.Backend, s.Set, s.IPv6)
+		findings = append(findings, finding{fmt.Sprintf("%s set %q of %s", s.Backend, s.Set, s.Origin), problem(err)})
+	}
+	return o.printFindings(findings)
+}
+
+func (o *CheckOptions) printFindings(findings []finding) error {
+	ready := true
+	for _, f := range findings {
+		ready = ready && f.Problem == ""
+		if err := o.printFinding(f); err != nil {
+			return err
+		}
+	}
+	if !ready {
+		return ErrSystem
+	}
+	return nil
+}
+
+func (o *CheckOptions) printFinding(f finding) error {
+	if o.Format == JSON {
+		return json.NewEncoder(o.Stdout).Encode(f)
+	}
+	if f.Problem == "" {
+		f.Problem = "ok"
+	}
+	_, err := fmt.Fprintf(o.Stdout, "%s: %s\n", config.Printable(f.What), config.Printable(f.Problem))
+	return err
+}
+
+// receiver returns an error if the steps want to mail, and nobody is named to mail to.
+func receiver(c *config.Settings, world *action.World) error {
+	if len(c.Email.To) > 0 || !world.Mails() {
+		return nil
+	}
+	return errors.New(`there is nobody to mail to: add "email": {"to": ["…"]}`)
+}
+
+func problem(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// checkStorage checks that the storage folder can be written; where it is missing, that it can be made.
+func checkStorage(dir string) error {
+	at := dir
+	for {
+		err := unix.Access(at, unix.W_OK|unix.X_OK)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+			return fmt.Errorf("%s cannot be written: %w", at, err)
+		}
+		at = filepath.Dir(at)
+	}
+}
+
+// checkJournal checks that there is a journal, and that who runs the check may read it.
+func checkJournal(c *config.Journal) error {
+	options := journalOptions(c)
+	options.MustExist = true
+	r, err := journal.Open(options)
+	if err != nil {
+		return err
+	}
+	err = r.SeekHead()
+	if err == nil {
+		var ok bool
+		if ok, err = r.Next(); err == nil && !ok {
+			err = errors.New("there is no entry that can be read: run this as root, or in the group systemd-journal")
+		}
+	}
+	return errors.Join(err, r.Close())
+}
+
+// checkNameService checks that users can be looked up, as filter_userExists does.
+func checkNameService() error {
+	if _, err := user.Lookup("root"); err != nil {
+		return fmt.Errorf("users cannot be looked up: %w", err)
+	}
+	return nil
+}
+
+// serviceUser is the user that the packages run the daemon as, and journalGroup the group that may read the journal.
+const (
+	serviceUser  = "pyruse"
+	journalGroup = "systemd-journal"
+)
+
+// checkUser checks that the daemon's user may read the journal and write its state.
+func checkUser(u *user.User, c *config.Settings) error {
+	var faults []error
+	if g, err := user.LookupGroup(journalGroup); err == nil {
+		if ids, err := u.GroupIds(); err == nil && !slices.Contains(ids, g.Gid) {
+			faults = append(faults, fmt.Errorf("it is not in the group %s (the unit may add it: SupplementaryGroups=)", journalGroup))
+		}
+	}
+	if info, err := os.Stat(c.Storage); err == nil {
+		owner := info.Sys().(*syscall.Stat_t).Uid
+		if u.Uid != "0" && strconv.FormatUint(uint64(owner), 10) != u.Uid && info.Mode().Perm()&0o022 == 0 {
+			faults = append(faults, fmt.Errorf("it cannot write %s, which belongs to the user ID %d: chown %s %[1]s", c.Storage, owner, u.Username))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// checkProgram checks that a program is there and can be started: not only the file, but also what the kernel needs to
+// run it. It is not run, since nobody knows what it would do.
+func checkProgram(name string) error {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return err
+	}
+	loader, err := loaderOf(path)
+	if err != nil || loader == "" {
+		return err
+	}
+	if err := unix.Access(loader, unix.X_OK); err != nil {
+		return fmt.Errorf("%s cannot be started: it needs %s: %w", path, loader, err)
+	}
+	return nil
+}
+
+// loaderOf returns the program that the kernel starts for a file: the interpreter of a script, or the dynamic loader; "" if
+// it needs none.
+func loaderOf(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("%s cannot be read: %w", path, err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	const longest = 256              // bytes that the kernel reads of a script's first line: BINPRM_BUF_SIZE of Linux
+	head, err := bufio.NewReaderSize(f, longest).Peek(longest)
+	if len(head) == 0 {
+		return "", fmt.Errorf("%s is no program: %w", path, err)
+	}
+	line, _, _ := strings.Cut(string(head), "\n")
+	if script, ok := strings.CutPrefix(line, "#!"); ok {
+		words := strings.Fields(script)
+		if len(words) == 0 {
+			return "", fmt.Errorf("%s is a script that names no interpreter", path)
+		}
+		return words[0], nil
+	}
+	program, err := elf.NewFile(f)
+	if err != nil {
+		return "", fmt.Errorf("%s is neither a script nor a program of this system: %w", path, err)
+	}
+	for _, p := range program.Progs {
+		if p.Type == elf.PT_INTERP && p.Filesz < unix.PathMax {
+			name := make([]byte, p.Filesz)
+			if _, err := p.ReadAt(name, 0); err != nil {
+				return "", fmt.Errorf("read %s: %w", path, err)
+			}
+			return strings.TrimRight(string(name), "\x00"), nil
+		}
+	}
+	return "", nil
+}
