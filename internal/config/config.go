@@ -369,6 +369,7 @@ func (c *Config) readChains(diags *Diagnostics) {
 		}
 	}
 	slices.SortStableFunc(c.Chains, func(a, b Chain) int { return cmp.Compare(a.Order, b.Order) })
+	c.passOver(diags)
 }
 
 func (c *Config) readChain(m Member, diags *Diagnostics) Chain {
@@ -377,6 +378,9 @@ func (c *Config) readChain(m Member, diags *Diagnostics) Chain {
 		if order, err := n.Int64(); err == nil {
 			chain.Order = order
 		}
+	}
+	if m.Value.Get(keyOrder) == nil && CompareFile(m.NamePos, m.Value.Pos) != 0 {
+		c.warnOrderLost(m, diags)
 	}
 	if n := m.Value.Get(keyEnabled); n != nil && n.Kind == Bool && !n.Bool {
 		chain.Disabled = true
@@ -387,7 +391,7 @@ func (c *Config) readChain(m Member, diags *Diagnostics) Chain {
 	case steps == nil || steps.Kind == Null:
 		var labels []string
 		for _, other := range c.chains.Members {
-			if other.Value.Kind == Object && other.Value.Get(keySteps) != nil {
+			if other.Name != m.Name && other.Value.Kind == Object && other.Value.Get(keySteps) != nil {
 				labels = append(labels, other.Name)
 			}
 		}
@@ -398,6 +402,22 @@ func (c *Config) readChain(m Member, diags *Diagnostics) Chain {
 		}
 	}
 	return chain
+}
+
+// warnOrderLost warns of a chain that a list has overridden, and with its steps also its order.
+func (c *Config) warnOrderLost(m Member, diags *Diagnostics) {
+	for _, x := range slices.Backward(c.sources.list) {
+		if x.State != Used || x.File == m.Value.Pos.File {
+			continue
+		}
+		n := x.root.Get(keyActions).Get(m.Name).Get(keyOrder)
+		if n == nil || n.Kind != Number {
+			continue
+		}
+		diags.Warnf(m.Value.Pos, fmt.Sprintf(`write {"steps": […]} to override the steps alone, or say "order": %d as well`, DefaultOrder),
+			"a list overrides all that was said of the chain %q, also its order %s (%s): it is %d now", m.Name, n.Text, n.Pos.FileLine(), DefaultOrder)
+		return
+	}
 }
 
 // readStep reads a step. What is wrong with its form was reported when its file was validated.

@@ -63,10 +63,13 @@ const (
 	LeftOut         // it has faults, or depends on one that is left out
 	Masked          // an empty file, or a link to /dev/null
 	Overruled       // a higher folder has a file of the same name
+	Missing         // a folder that is not there
 )
 
 // String returns the state as it stands in the output of `pyruse config`.
-func (s State) String() string { return [...]string{"used", "left out", "masked", "overruled"}[s] }
+func (s State) String() string {
+	return [...]string{"used", "left out", "masked", "overruled", "missing"}[s]
+}
 
 // Source is one file, variable or option that a configuration is made of.
 type Source struct {
@@ -96,7 +99,7 @@ func Gather(l Layers) (*Sources, error) {
 	if fault != nil {
 		return nil, fault
 	}
-	if err != nil && (!errors.Is(err, ErrNoFile) || !slices.ContainsFunc(fragments, func(f *fragment) bool { return f.state != Masked })) {
+	if err != nil && (!errors.Is(err, ErrNoFile) || !slices.ContainsFunc(fragments, func(f *fragment) bool { return f.state == Used || f.state == Overruled })) {
 		return nil, err
 	}
 	s := &Sources{list: []*Source{defaultSource()}}
@@ -168,12 +171,11 @@ func find(explicit, extra string) (string, error) {
 
 // fragment is a file in a folder of fragments.
 type fragment struct {
-	name  string // in its folder
-	path  string
-	shown string    // how it is named in messages
-	in    io.Reader // what is read instead of path
-
-	candidate bool
+	name      string // in its folder
+	path      string
+	shown     string    // how it is named in messages
+	in        io.Reader // what is read instead of path
+	candidate bool      // it is not in its place yet
 	state     State
 	why       string
 	fault     error // why it cannot be read
@@ -193,6 +195,12 @@ func findFragments(dirs []string, candidate *Candidate) ([]*fragment, error) {
 	}
 	for _, dir := range dirs {
 		names, err := fragmentNames(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			if !slices.Contains(DefaultDirs(), dir) {
+				all = append(all, &fragment{shown: dir, state: Missing, why: "there is no such folder"})
+			}
+			continue
+		}
 		if err != nil {
 			all = append(all, &fragment{shown: dir, fault: fmt.Errorf("the folder of fragments: %w", reason(err))})
 		}
@@ -217,8 +225,11 @@ func findFragments(dirs []string, candidate *Candidate) ([]*fragment, error) {
 // findMasks finds the files that only turn others off.
 func findMasks(all []*fragment) {
 	for _, f := range all {
-		if f.state == Used && f.fault == nil && f.in == nil && isMask(f.path) {
-			f.state, f.why = Masked, "it is empty"
+		if f.state != Used || f.fault != nil || f.in != nil {
+			continue
+		}
+		if f.why = maskOf(f.path); f.why != "" {
+			f.state = Masked
 		}
 	}
 }
@@ -239,15 +250,12 @@ func boundFragments(all []*fragment) {
 	}
 }
 
-// fragmentNames returns the names of the fragments in a folder; none if there is no such folder.
+// fragmentNames returns the names of the fragments in a folder.
 func fragmentNames(dir string) ([]string, error) {
 	if dir == "" {
 		return nil, nil
 	}
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	var names []string
 	for _, e := range entries {
 		if isFragmentName(e.Name()) {
@@ -288,6 +296,9 @@ func (c *Candidate) fragment() (*fragment, error) {
 // readFragment reads a fragment that applies; what is overruled or masked is not looked into.
 func (x *Source) readFragment(f *fragment) {
 	switch {
+	case f.state == Missing:
+		x.File = nowhere(f.shown)
+		x.faults.Warnf(Pos{File: x.File}, "", "there is no such folder of fragments")
 	case f.fault != nil:
 		x.File = nowhere(f.shown)
 		x.faults.Errorf(Pos{File: x.File}, "", "cannot read %v", f.fault)
@@ -300,17 +311,22 @@ func (x *Source) readFragment(f *fragment) {
 	}
 }
 
-// isMask reports whether a file turns those of the same name in lower folders off: it is empty, or a link to /dev/null.
-func isMask(path string) bool {
+// maskOf returns why a file turns those of the same name in lower folders off, "" if it does not.
+func maskOf(path string) string {
 	info, err := os.Stat(path)
 	if err != nil {
-		return false
+		return ""
 	}
 	if null, err := os.Stat(os.DevNull); err == nil && os.SameFile(info, null) {
-		return true
+		return "it is a link to " + os.DevNull
 	}
-	return info.Mode().IsRegular() && info.Size() == 0
+	if info.Mode().IsRegular() && info.Size() == 0 {
+		return emptyMask
+	}
+	return ""
 }
+
+const emptyMask = "it is empty"
 
 // nowhere returns a file of which nothing but the name is known.
 func nowhere(name string) *File { return &File{Name: name, lines: []int{0}} }
@@ -318,6 +334,10 @@ func nowhere(name string) *File { return &File{Name: name, lines: []int{0}} }
 // readFile reads, parses and validates a file; its faults are kept.
 func (x *Source) readFile(path, shown string, in io.Reader, kind fileKind) {
 	data, err := readBounded(path, in, kind)
+	if err == nil && in != nil && len(data) == 0 {
+		x.File, x.State, x.Why = nowhere(shown), Masked, emptyMask
+		return
+	}
 	if err == nil {
 		x.read(NewFile(shown, data))
 		return

@@ -51,7 +51,7 @@ func TestFragmentsInTheOrderOfTheirNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"main: used", "10-a.json: used", "15-x.json: used", "20-b.json: overruled", "20-b.json: used", "30-c.json: overruled", "30-c.json: masked",
+		"main: used", "none: missing", "10-a.json: used", "15-x.json: used", "20-b.json: overruled", "20-b.json: used", "30-c.json: overruled", "30-c.json: masked",
 		"B.json: used", "a.json: masked", "Ä.json: used",
 	}
 	if diff := cmp.Diff(want, states(s)); diff != "" {

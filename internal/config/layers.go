@@ -64,9 +64,11 @@ func (s setting) value(text string) string {
 	switch {
 	case s.kind == reflect.String:
 		return quoted
+	case s.kind == reflect.Slice && trimmed == "":
+		return "[]"
 	case s.kind == reflect.Slice && !strings.HasPrefix(trimmed, "["):
 		return "[" + quoted + "]"
-	case json.Valid([]byte(trimmed)):
+	case trimmed != "null" && json.Valid([]byte(trimmed)):
 		return trimmed
 	}
 	return quoted // which has the wrong type, and is reported so

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -36,6 +37,9 @@ func (c *Config) wholeChains(merged *Node) *Node {
 	out.Members = make([]Member, 0, len(c.Chains))
 	for _, chain := range c.Chains {
 		n := merged.Get(chain.Label)
+		if enabled := n.Get(keyEnabled); chain.Disabled && (enabled == nil || enabled.Bool) { // it is passed over
+			n = merge(n, &Node{Kind: Object, Pos: n.Pos, Members: []Member{{keyEnabled, n.Pos, &Node{Kind: Bool, Pos: n.Pos}}}})
+		}
 		if steps := n.Get(keySteps); steps != nil && len(n.Members) == 1 {
 			n = steps
 		}
@@ -111,27 +115,27 @@ func (c *Config) elements(list []Value, path []string, n *Node) []Value {
 	return list
 }
 
-// overridden returns where files give a value to a key that n has the value of.
+// overridden returns where files give a value to a key that n has the value of, and that does not apply.
 func (c *Config) overridden(path []string, n *Node) []Pos {
 	var list []Pos
-	for _, x := range c.sources.list {
-		if x.State != Used || x.root == nil || x.Layer == LayerDefault || x.File.rank >= n.Pos.rank() && n.Kind != Array {
+	for _, x := range slices.Backward(c.sources.list) {
+		if x.State != Used || x.root == nil || x.Layer == LayerDefault {
 			continue
 		}
 		v := x.root
 		for _, key := range path {
 			v = v.Get(key)
 		}
-		if v != nil && v.Kind != Null && !v.appends && v.Pos != n.Pos && !holds(n, v) {
+		switch {
+		case v == nil || v.Kind == Null || v.appends:
+		case n == nil: // the one that applies was found: this one does not
 			list = append(list, v.Pos)
+		default:
+			n = nil
 		}
 	}
+	slices.Reverse(list)
 	return list
-}
-
-// holds reports whether elements of a list are those of another one, to which others were appended.
-func holds(n, part *Node) bool {
-	return n.Kind == Array && part.Kind == Array && len(part.Elems) > 0 && len(n.Elems) > 0 && n.Elems[0] == part.Elems[0]
 }
 
 // plainKey is a key that needs no quotes.

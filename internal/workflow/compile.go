@@ -101,6 +101,9 @@ func (l *linker) collect(chains []config.Chain) {
 		c := &chains[i]
 		l.byLabel[c.Label] = i
 		steps := c.Steps
+		if c.Disabled {
+			steps = nil
+		}
 		for j := range steps {
 			if steps[j].Then == nil || j == len(steps)-1 {
 				continue
