@@ -29,16 +29,52 @@ var (
 	fragmentSchema = sync.OnceValue(func() *published { return compileSchema(schema.Fragment()) })
 )
 
-// compileSchema compiles one of the embedded schemas, which tests hold to be valid.
+// compileSchema compiles one of the embedded schemas, which tests hold to be valid. What only an editor shows is left out before, since
+// the library checks each part of a schema against its own schema: that takes half of the time.
 func compileSchema(text []byte) *published {
 	const name = "urn:pyruse:schema"
 	p := &published{}
+	if err := json.Unmarshal(text, &p.document); err != nil {
+		panic(err)
+	}
+	p.document = withoutAnnotations(p.document, false)
+	bare, err := json.Marshal(p.document)
 	c := jsonschema.NewCompiler()
-	if err := errors.Join(json.Unmarshal(text, &p.document), c.AddResource(name, bytes.NewReader(text))); err != nil {
+	if err := errors.Join(err, c.AddResource(name, bytes.NewReader(bare))); err != nil {
 		panic(err)
 	}
 	p.compiled = c.MustCompile(name)
 	return p
+}
+
+// annotations are the keywords of a schema that validate nothing.
+var annotations = map[string]bool{
+	"title": true, "description": true, "examples": true, "default": true, "deprecated": true, "$comment": true,
+	"defaultSnippets": true, "enumDescriptions": true, "errorMessage": true, "patternErrorMessage": true,
+	"allowComments": true, "allowTrailingCommas": true,
+}
+
+// withoutAnnotations returns a schema without its annotations. The keys of properties and the like are names, whatever they are.
+func withoutAnnotations(schema any, names bool) any {
+	switch x := schema.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(x))
+		for key, value := range x {
+			if !names && annotations[key] {
+				continue
+			}
+			inner := !names && (key == "properties" || key == "patternProperties" || key == "$defs" || key == "dependentSchemas")
+			out[key] = withoutAnnotations(value, inner)
+		}
+		return out
+	case []any:
+		out := make([]any, len(x))
+		for i, value := range x {
+			out[i] = withoutAnnotations(value, false)
+		}
+		return out
+	}
+	return schema
 }
 
 // validate holds the root of a file against the published schema and reports what does not fit: one mistake, one
