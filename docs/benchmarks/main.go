@@ -55,6 +55,7 @@ var parts = map[string]struct {
 	"storm":    {measureStorm, true},
 	"restore":  {measureRestore, true},
 	"daemon":   {measureDaemon, true},
+	"load":     {measureLoad, false},
 }
 
 func main() {
@@ -144,7 +145,7 @@ func measure(ctx context.Context, o *options) (figures, error) {
 			round[fmt.Sprintf("ban %d", running)] = f["ban"]
 		}
 		round["ban ratio"] = round[fmt.Sprintf("ban %d", manyBans)] / round["ban 0"]
-		for _, name := range []string{"storm", "restore", "daemon"} {
+		for _, name := range []string{"storm", "restore", "daemon", "load"} {
 			f, err := o.start(ctx, name)
 			if err != nil {
 				return nil, err

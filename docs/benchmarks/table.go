@@ -39,6 +39,8 @@ var rows = []row{
 	{"storm elapsed", "the same, on the clock", "µs per ban", none, 1},
 	{"restore", "boot with 100,000 bans", "s", 2, 2},
 	{"restore elapsed", "the same, on the clock", "s", none, 2},
+	{"load", "loading 200 fragments with 1,000 chains", "ms", none, 0},
+	{"load elapsed", "the same, on the clock", "ms", 200, 0},
 	{"idle", "resident memory, idle", "MiB", 30, 1},
 	{"caught up", "resident memory, idle again after the whole journal", "MiB", 30, 1},
 	{"peak", "resident memory, peak during the whole journal", "MiB", none, 1},

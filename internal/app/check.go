@@ -34,6 +34,7 @@ func Check(ctx context.Context, o CheckOptions) error {
 	if o.System && o.Format == SARIF {
 		return errors.New("the check of the machine (--system) has no SARIF form; use --format json")
 	}
+	collectRarely()
 	l, err := o.load()
 	if err != nil {
 		return err

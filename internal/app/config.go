@@ -22,6 +22,7 @@ type ConfigOptions struct {
 // PrintConfig prints the configuration that all sources add up to. If it cannot be run, it prints what there is, with
 // the faults on Stderr, and returns ErrConfig.
 func PrintConfig(o ConfigOptions) error {
+	collectRarely()
 	l, err := load(o.Source, func(s *config.Settings) (*action.World, error) { return replayWorld(s, nil) })
 	if err != nil {
 		return err

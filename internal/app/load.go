@@ -94,15 +94,16 @@ type loaded struct {
 // newWorld makes what the steps of a configuration work with.
 type newWorld func(*config.Settings) (*action.World, error)
 
-// loadGCPercent is GOGC during a load.
-const loadGCPercent = 400
+// collectRarely is for commands that load a configuration and end: nearly all that is allocated meanwhile is garbage in the end, and
+// collecting it less often saves a third of the time. The daemon does not: its memory would stay scattered.
+func collectRarely() {
+	const percent = 400
+	debug.SetGCPercent(percent)
+}
 
 // load reads, checks and compiles the configuration, with steps that work with what world returns. An error means that
 // this was not possible; faults of the configuration are in diags.
 func load(src Source, world newWorld) (*loaded, error) {
-	// Nearly all that is allocated meanwhile is garbage in the end. Collecting it less often saves a third of the time, for some
-	// memory more.
-	defer debug.SetGCPercent(debug.SetGCPercent(loadGCPercent))
 	sources, err := gather(src.layers())
 	if err != nil {
 		return nil, err

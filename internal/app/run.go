@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -98,6 +99,7 @@ func (s *service) openConfig() error {
 	}
 	s.current.Store(l)
 	s.effects.configure(s.settings())
+	debug.FreeOSMemory() // of what the load needed, hardly anything is left
 	return nil
 }
 

@@ -114,9 +114,14 @@ func Gather(l Layers) (*Sources, error) {
 		s.list = append(s.list, x)
 		read = append(read, func() { x.readFragment(f) })
 	}
+	var kept *published
+	if len(fragments) > 0 { // for all of them, and at once, beside the one of the main file
+		read = append([]func(){func() { kept = fragmentSchema.get() }}, read...)
+	}
 	inParallel(read)
 	s.list = append(s.list, environment(l.Environ)...)
 	s.list = append(s.list, options(l.Set)...)
+	runtime.KeepAlive(kept)
 	s.number()
 	return s, nil
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"weak"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
@@ -24,10 +25,29 @@ type published struct {
 	document any
 }
 
+// keptSchema is compiled when it is asked for, and kept as long as somebody works with it, and then until its memory is wanted: a daemon has no use for
+// it between two loads.
+type keptSchema struct {
+	text func() []byte
+	mu   sync.Mutex
+	kept weak.Pointer[published]
+}
+
 var (
-	mainSchema     = sync.OnceValue(func() *published { return compileSchema(schema.Main()) })
-	fragmentSchema = sync.OnceValue(func() *published { return compileSchema(schema.Fragment()) })
+	mainSchema     = keptSchema{text: schema.Main}
+	fragmentSchema = keptSchema{text: schema.Fragment}
 )
+
+func (s *keptSchema) get() *published {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.kept.Value()
+	if p == nil {
+		p = compileSchema(s.text())
+		s.kept = weak.Make(p)
+	}
+	return p
+}
 
 // compileSchema compiles one of the embedded schemas, which tests hold to be valid. What only an editor shows is left out before, since
 // the library checks each part of a schema against its own schema: that takes half of the time.
@@ -81,10 +101,11 @@ func withoutAnnotations(schema any, names bool) any {
 // message, in the words of the language. Flawed steps are marked, so that nobody reports the same again.
 func validate(root *Node, layer Layer, diags *Diagnostics) {
 	warnUnknown(root, diags)
-	p := fragmentSchema()
+	which := &fragmentSchema
 	if layer == LayerMain {
-		p = mainSchema()
+		which = &mainSchema
 	}
+	p := which.get()
 	v := validator{schema: p, root: root, diags: diags}
 	value := v.value(root)
 	var fault *jsonschema.ValidationError
