@@ -170,6 +170,13 @@ func compile(sources *config.Sources, world newWorld) (*loaded, error) {
 // usable reports whether the configuration can be run: what is left of it when the fragments with faults are left out.
 func (l *loaded) usable() bool { return l.prog.cfg.Sound && l.prog.graph != nil }
 
+// forget gives up what the daemon has no use for while it runs.
+func (l *loaded) forget() {
+	l.prog.cfg.Forget()
+	l.prog.graph.Forget()
+	debug.FreeOSMemory()
+}
+
 // summary says in one line what was loaded.
 func (l *loaded) summary() string {
 	_, warnings := l.diags.Count()

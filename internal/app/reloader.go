@@ -141,6 +141,7 @@ func (r *reloader) load(ctx context.Context) *outcome {
 		return &out
 	}
 	out.waiting = keepLasting(out.loaded, r.s.settings())
+	out.loaded.forget()
 	out.err = r.s.putInForce(ctx, out.loaded)
 	return &out
 }

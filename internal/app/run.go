@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -99,7 +98,7 @@ func (s *service) openConfig() error {
 	}
 	s.current.Store(l)
 	s.effects.configure(s.settings())
-	debug.FreeOSMemory() // of what the load needed, hardly anything is left
+	l.forget()
 	return nil
 }
 

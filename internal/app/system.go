@@ -1,12 +1,11 @@
 package app
 
 import (
-	"bufio"
 	"context"
-	"debug/elf"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -166,56 +165,46 @@ func checkUser(u *user.User, c *config.Settings) error {
 	return errors.Join(faults...)
 }
 
-// checkProgram checks that a program is there and can be started: not only the file, but also what the kernel needs to
-// run it. It is not run, since nobody knows what it would do.
+// checkProgram checks that a program is there and can be started, with its interpreter if it is a script. It is not run, since
+// nobody knows what it would do.
 func checkProgram(name string) error {
 	path, err := exec.LookPath(name)
 	if err != nil {
 		return err
 	}
-	loader, err := loaderOf(path)
-	if err != nil || loader == "" {
+	interpreter, err := interpreterOf(path)
+	if err != nil || interpreter == "" {
 		return err
 	}
-	if err := unix.Access(loader, unix.X_OK); err != nil {
-		return fmt.Errorf("%s cannot be started: it needs %s: %w", path, loader, err)
+	if err := unix.Access(interpreter, unix.X_OK); err != nil {
+		return fmt.Errorf("%s cannot be started: it needs %s: %w", path, interpreter, err)
 	}
 	return nil
 }
 
-// loaderOf returns the program that the kernel starts for a file: the interpreter of a script, or the dynamic loader; "" if
-// it needs none.
-func loaderOf(path string) (string, error) {
+// interpreterOf returns the interpreter of a script; "" for a program that needs none.
+func interpreterOf(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("%s cannot be read: %w", path, err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	const longest = 256              // bytes that the kernel reads of a script's first line: BINPRM_BUF_SIZE of Linux
-	head, err := bufio.NewReaderSize(f, longest).Peek(longest)
-	if len(head) == 0 {
+	head := make([]byte, longest)
+	n, err := io.ReadFull(f, head)
+	if n == 0 {
 		return "", fmt.Errorf("%s is no program: %w", path, err)
 	}
-	line, _, _ := strings.Cut(string(head), "\n")
-	if script, ok := strings.CutPrefix(line, "#!"); ok {
-		words := strings.Fields(script)
-		if len(words) == 0 {
-			return "", fmt.Errorf("%s is a script that names no interpreter", path)
-		}
+	line, _, _ := strings.Cut(string(head[:n]), "\n")
+	script, ok := strings.CutPrefix(line, "#!")
+	if words := strings.Fields(script); ok && len(words) > 0 {
 		return words[0], nil
 	}
-	program, err := elf.NewFile(f)
-	if err != nil {
-		return "", fmt.Errorf("%s is neither a script nor a program of this system: %w", path, err)
-	}
-	for _, p := range program.Progs {
-		if p.Type == elf.PT_INTERP && p.Filesz < unix.PathMax {
-			name := make([]byte, p.Filesz)
-			if _, err := p.ReadAt(name, 0); err != nil {
-				return "", fmt.Errorf("read %s: %w", path, err)
-			}
-			return strings.TrimRight(string(name), "\x00"), nil
-		}
+	switch {
+	case ok:
+		return "", fmt.Errorf("%s is a script that names no interpreter", path)
+	case !strings.HasPrefix(line, "\x7fELF"):
+		return "", fmt.Errorf("%s is neither a script nor a program of this system", path)
 	}
 	return "", nil
 }

@@ -60,6 +60,16 @@ func (c *Config) Main() string {
 // Sources returns all sources, also those that are not used, in their order.
 func (c *Config) Sources() []*Source { return c.sources.list }
 
+// Forget gives up what was read, but for the settings, the chains, and the names of the sources. Afterwards At, NoChain and all that prints
+// the configuration must not be called.
+func (c *Config) Forget() {
+	for _, x := range c.sources.list {
+		x.root, x.faults = nil, Diagnostics{}
+	}
+	c.chains, c.lists = nil, nil
+	clear(c.layers[:])
+}
+
 // LeftOut returns the fragments that are left out because of faults.
 func (c *Config) LeftOut() []*Source {
 	var list []*Source

@@ -183,3 +183,10 @@ func listed(items []string) string {
 	}
 	return strings.Join(items, ", ")
 }
+
+// Forget gives up the trees of the expressions.
+func (f *pcre) Forget() {
+	for i := range f.searches {
+		f.searches[i].re.tree = nil
+	}
+}

@@ -120,3 +120,18 @@ const (
 	StoresCount                   // an Int, 0 or more
 	StoresZero                    // the Int 0
 )
+
+// Forgetter is a step that keeps something for the analysis alone.
+type Forgetter interface {
+	// Forget gives it up. The step is not asked for the analysis any more.
+	Forget()
+}
+
+// Forget gives up what only the analysis needed, which is over when Compile has returned.
+func (g *Graph) Forget() {
+	for i := range g.nodes {
+		if f, ok := g.nodes[i].filter.(Forgetter); ok {
+			f.Forget()
+		}
+	}
+}
