@@ -104,6 +104,9 @@ func newStation(t testing.TB, members string) *station {
 		t.Fatal(err)
 	}
 	s := &station{t: t, program: executable, dir: dir, config: filepath.Join(dir, "pyruse.json"), storage: filepath.Join(dir, "state"), noted: make(chan struct{}, 1)}
+	if err := os.Mkdir(s.fragments(), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	s.configure(members)
 	s.notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
 	if err != nil {
@@ -125,6 +128,19 @@ func (s *station) configure(members string) {
 	if err := os.WriteFile(s.config, []byte(text), 0o644); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// fragments is the folder of the fragments.
+func (s *station) fragments() string { return filepath.Join(s.dir, "pyruse.d") }
+
+// fragment writes a fragment, and returns its path.
+func (s *station) fragment(name, text string) string {
+	s.t.Helper()
+	path := filepath.Join(s.fragments(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	return path
 }
 
 // listen collects what daemons tell systemd. Nobody else reads the socket, and its queue is short.
@@ -176,7 +192,7 @@ func (s *station) socket() string { return filepath.Join(s.dir, "control.sock") 
 
 // command is the program with arguments, in this station's environment.
 func (s *station) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(s.program, append(args, "--config", s.config)...)
+	cmd := exec.Command(s.program, append(args, "--config", s.config, "--config-dir", s.fragments())...)
 	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+s.dir, "NOTIFY_SOCKET="+filepath.Join(s.dir, "notify"), "TZ=UTC",
 		"GORACE=atexit_sleep_ms=0") // a second at each exit, otherwise
 	return cmd

@@ -359,7 +359,7 @@ func (k known) answered(vals *values, a answer, onNone bool) *known {
 }
 
 // join returns what holds of a value of which a or b is known.
-func (vals *values) join(a, b *known) *known {
+func (v *values) join(a, b *known) *known {
 	if a == b {
 		return a
 	}
@@ -373,15 +373,15 @@ func (vals *values) join(a, b *known) *known {
 	}
 	for _, x := range [][2]*known{{a, b}, {b, a}} {
 		for _, id := range x[0].not {
-			if !x[1].contains(vals, id) && len(k.not) < maxListed {
+			if !x[1].contains(v, id) && len(k.not) < maxListed {
 				k.not = append(k.not, id)
 			}
 		}
 	}
 	slices.Sort(k.not)
 	k.not = slices.Compact(k.not)
-	k.numbers = joinSpans(vals, a, b, numberKinds, func(k *known) span { return k.numbers })
-	k.texts = joinSpans(vals, a, b, textKinds, func(k *known) span { return k.texts })
+	k.numbers = joinSpans(v, a, b, numberKinds, func(k *known) span { return k.numbers })
+	k.texts = joinSpans(v, a, b, textKinds, func(k *known) span { return k.texts })
 	return k
 }
 
