@@ -22,7 +22,7 @@ func TestFragmentWithAFaultIsLeftOut(t *testing.T) {
 	awaitBan(t, ban4, "192.0.2.20")
 	const why = `: line 1: depends[0]: there is no chain "bad"; it may be defined in 20-bad.json, which cannot be read: mend that first`
 	want := []string{"left out " + bad + ": line 1: this is not JSON: invalid character ',' at start of value", "left out " + depends + why}
-	if diff := cmp.Diff(want, d.said(journal.MsgFragmentLeftOut)); diff != "" {
+	if diff := cmp.Diff(want, d.hasSaid(journal.MsgFragmentLeftOut)); diff != "" {
 		t.Errorf("the log (-want +got):\n%s", diff)
 	}
 	problem := "left out because of faults: " + bad + ", " + depends

@@ -68,7 +68,7 @@ func TestSIGHUPReloads(t *testing.T) {
 	drop(t, "192.0.2.11")
 	awaitBan(t, "inet pyruse other4", "192.0.2.11")
 	awaitElements(t, ban4, "192.0.2.10")
-	said := d.said(journal.MsgReloaded)
+	said := d.hasSaid(journal.MsgReloaded)
 	if want := s.config + ": 2 chains, 3 steps, 0 warnings"; len(said) != 1 || said[0] != "reloaded "+want {
 		t.Errorf("the log says %q, want %q", said, want)
 	}
@@ -128,7 +128,7 @@ func TestFaultyReloadChangesNothing(t *testing.T) {
 	if st := d.status(); len(st.Problems) != 1 || !strings.HasPrefix(st.Problems[0], told+s.config+":9:13: error: ") {
 		t.Errorf("problems: %q", st.Problems)
 	}
-	if said := d.said(journal.MsgReloadFailed); len(said) != 3*3 || !strings.Contains(said[0], "filter_equal") || !strings.HasPrefix(said[2], told) {
+	if said := d.hasSaid(journal.MsgReloadFailed); len(said) != 3*3 || !strings.Contains(said[0], "filter_equal") || !strings.HasPrefix(said[2], told) {
 		t.Errorf("the log says %q", said)
 	}
 	drop(t, "192.0.2.12")
@@ -315,7 +315,7 @@ func TestSettingsForTheNextStart(t *testing.T) {
 			}
 		}
 	}
-	if said := d.said(journal.MsgReloaded); len(said) != 2*(len(keys)+1) {
+	if said := d.hasSaid(journal.MsgReloaded); len(said) != 2*(len(keys)+1) {
 		t.Errorf("the log says %q", said)
 	}
 	drop(t, "192.0.2.40")
@@ -506,7 +506,7 @@ func TestReloadStorm(t *testing.T) {
 	took := time.Since(began)
 	s.settle(d)
 	t.Logf("%d reloads within %v while %d entries were logged", reloads, took, s.sent)
-	if said := d.said(journal.MsgReloaded); len(said) != reloads {
+	if said := d.hasSaid(journal.MsgReloaded); len(said) != reloads {
 		t.Errorf("%d reloads are logged", len(said))
 	}
 	s.check()

@@ -332,6 +332,13 @@ func (d *daemon) said(id string) []string {
 	return said
 }
 
+// hasSaid is said when journald has written all that it was sent by now.
+func (d *daemon) hasSaid(id string) []string {
+	d.s.t.Helper()
+	journaltest.Sync(d.s.t)
+	return d.said(id)
+}
+
 // awaitSaid waits until the daemon has said something with a MESSAGE_ID that has the text in it.
 func (d *daemon) awaitSaid(id, text string) string {
 	d.s.t.Helper()
