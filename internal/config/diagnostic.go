@@ -58,17 +58,25 @@ func (d *Diagnostics) Warnf(pos Pos, hint, format string, args ...any) {
 }
 
 // reportWeak adds an error that is of no interest if another one says more about span.
-func (d *Diagnostics) reportWeak(pos, span Pos, message string) {
-	d.Report(Diagnostic{Severity: Error, Code: CodeInvalid, Pos: pos, Message: message, weak: span})
+func (d *Diagnostics) reportWeak(pos, span Pos, hint, message string) {
+	d.Report(Diagnostic{Severity: Error, Code: CodeInvalid, Pos: pos, Message: message, Hint: hint, weak: span})
 }
 
 // settled returns all faults but the weak errors that another one makes superfluous.
 func (d *Diagnostics) settled() []Diagnostic {
-	strong := slices.DeleteFunc(slices.Clone(d.list), func(x Diagnostic) bool { return x.weak.File != nil || x.Severity != Error })
+	strong := map[*File][]int{} // where errors that are not weak begin
+	for _, x := range d.list {
+		if x.weak.File == nil && x.Severity == Error {
+			strong[x.Pos.File] = append(strong[x.Pos.File], x.Pos.Start)
+		}
+	}
+	for _, starts := range strong {
+		slices.Sort(starts)
+	}
 	return slices.DeleteFunc(slices.Clone(d.list), func(x Diagnostic) bool {
-		return x.weak.File != nil && slices.ContainsFunc(strong, func(y Diagnostic) bool {
-			return x.weak.File == y.Pos.File && x.weak.Start <= y.Pos.Start && y.Pos.Start < x.weak.End
-		})
+		starts := strong[x.weak.File]
+		i, _ := slices.BinarySearch(starts, x.weak.Start)
+		return x.weak.File != nil && i < len(starts) && starts[i] < x.weak.End
 	})
 }
 
@@ -114,13 +122,31 @@ func (d *Diagnostics) HasErrors() bool {
 	return n > 0
 }
 
+// maxTold is how many faults are told of one configuration: nobody mends more before looking again.
+const maxTold = 1000
+
 // Sorted returns the diagnostics by place, files in the order in which they apply; those at the same place stay in the order of
-// discovery.
+// discovery. Beyond maxTold, it only says how many more there are.
 func (d *Diagnostics) Sorted() []Diagnostic {
+	list := d.sorted()
+	more := len(list) - maxTold
+	if more <= 0 {
+		return list
+	}
+	// The worst of what is left out, so that nobody takes warnings for all there is.
+	rest := Diagnostic{Severity: Warning, Code: CodeSuspicious, Message: fmt.Sprintf("%d more faults are not shown", more), Hint: "mend these first"}
+	for _, x := range list[maxTold:] {
+		if x.Severity == Error {
+			rest.Severity, rest.Code = Error, CodeInvalid
+		}
+	}
+	rest.Pos = Pos{File: nowhere(list[maxTold].Pos.fileName())}
+	return append(list[:maxTold:maxTold], rest)
+}
+
+func (d *Diagnostics) sorted() []Diagnostic {
 	list := d.settled()
-	slices.SortStableFunc(list, func(a, b Diagnostic) int {
-		return ComparePos(a.Pos, b.Pos)
-	})
+	slices.SortStableFunc(list, func(a, b Diagnostic) int { return ComparePos(a.Pos, b.Pos) })
 	return list
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -155,5 +156,24 @@ func TestDistance(t *testing.T) {
 		if got := distance(x.a, x.b); got != x.want {
 			t.Errorf("distance(%q, %q) = %d, want %d", x.a, x.b, got, x.want)
 		}
+	}
+}
+
+// TestFaultsToldAreBounded holds that a hopeless file is told of in bounded time and space, and that its errors are not forgotten.
+func TestFaultsToldAreBounded(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`{"x": 1, "actions": {`)
+	for i := range 3 * maxTold {
+		fmt.Fprintf(&b, `"c%d": [{"filter": "filter_equals", "args": {"field": 1, "value": []}}],`, i)
+	}
+	b.WriteString(`}}`)
+	var diags Diagnostics
+	Read(NewFile("f", []byte(b.String())), &diags)
+	told := diags.Sorted()
+	if len(told) != maxTold+1 || told[maxTold].String() != fmt.Sprintf("f: error: %d more faults are not shown (mend these first)", 5*maxTold+1) {
+		t.Errorf("%d are told, the last: %s", len(told), told[len(told)-1])
+	}
+	if errors, warnings := diags.Count(); errors != 6*maxTold || warnings != 1 {
+		t.Errorf("%d errors, %d warnings", errors, warnings)
 	}
 }

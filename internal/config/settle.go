@@ -140,7 +140,7 @@ func (r *rounds) all() *Diagnostics {
 
 // firstError says what is wrong with a source.
 func (d *Diagnostics) firstError(x *Source) string {
-	for _, f := range d.Sorted() {
+	for _, f := range d.sorted() {
 		if f.Severity != Error || f.Pos.File == nil || f.Pos.File.Name != x.File.Name {
 			continue
 		}

@@ -70,8 +70,7 @@ func compileSchema(text []byte) *published {
 // annotations are the keywords of a schema that validate nothing.
 var annotations = map[string]bool{
 	"title": true, "description": true, "examples": true, "default": true, "deprecated": true, "$comment": true,
-	"defaultSnippets": true, "enumDescriptions": true, "errorMessage": true, "patternErrorMessage": true,
-	"allowComments": true, "allowTrailingCommas": true,
+	"defaultSnippets": true, "enumDescriptions": true, "allowComments": true, "allowTrailingCommas": true,
 }
 
 // withoutAnnotations returns a schema without its annotations. The keys of properties and the like are names, whatever they are.
@@ -153,7 +152,8 @@ type validator struct {
 	root   *Node
 	diags  *Diagnostics
 	leaves []leaf
-	meant  map[string][]string // by place of an object: the keys that unknown ones are likely to mean
+	index  map[*Node]map[string]*Node // of large objects
+	meant  map[string][]string        // by place of an object: the keys that unknown ones are likely to mean
 }
 
 // leaf is one violation of the schema.
@@ -175,7 +175,7 @@ func (v *validator) value(n *Node) any {
 		}
 		f, err := strconv.ParseFloat(n.Text, 64)
 		if err != nil {
-			v.diags.reportWeak(n.Pos, n.Pos, fmt.Sprintf("the number %s is out of range", n.Text))
+			v.diags.reportWeak(n.Pos, n.Pos, "", fmt.Sprintf("the number %s is out of range", n.Text))
 			return math.MaxFloat64
 		}
 		return f
@@ -281,22 +281,37 @@ func (v *validator) reportLeaf(x leaf) {
 	case "required":
 		v.missingKeys(x, place)
 	case "minimum":
-		v.weak(place, fmt.Sprintf("is %s; it must be at least %v", place.node.Text, number(x.wanted)))
+		v.weak(place, fmt.Sprintf("is %s; it must be at least %v", place.node.Text, number(x.wanted)), "")
 	case "maximum":
-		v.weak(place, fmt.Sprintf("is %s; it must be at most %v", place.node.Text, number(x.wanted)))
+		v.weak(place, fmt.Sprintf("is %s; it must be at most %v", place.node.Text, number(x.wanted)), "")
 	default:
-		v.weak(place, "is not what is expected here: "+x.message)
+		what, hint := "is not what is expected here", x.advice()
+		if hint == "" {
+			what += ": " + x.message
+		}
+		v.weak(place, what, hint)
 	}
 	place.mark()
 }
 
+// advice returns what the schema has editors say of a violation, "" if it has nothing.
+func (x leaf) advice() string {
+	parent, _ := x.parent.(map[string]any)
+	for _, keyword := range []string{"patternErrorMessage", "errorMessage"} {
+		if text, ok := parent[keyword].(string); ok {
+			return text
+		}
+	}
+	return ""
+}
+
 // weak reports a violation of which the steps themselves usually have more to say.
-func (v *validator) weak(p place, what string) {
+func (v *validator) weak(p place, what, hint string) {
 	span := p.node.Pos
 	if p.node == p.args { // what is wrong may be what is not there
 		span = p.step.Pos
 	}
-	v.diags.reportWeak(p.node.Pos, span, fmt.Sprintf("%s%s %s", p.prefix, p.name, what))
+	v.diags.reportWeak(p.node.Pos, span, hint, fmt.Sprintf("%s%s %s", p.prefix, p.name, what))
 }
 
 // number returns a number of the schema without an exponent.
@@ -332,7 +347,7 @@ func (v *validator) place(path []string) place {
 	label := ""
 	for i, token := range path {
 		above := p.node
-		if p.node = child(above, token); p.node == nil {
+		if p.node = v.child(above, token); p.node == nil {
 			p.node = above
 			return p
 		}
@@ -376,14 +391,29 @@ func (v *validator) place(path []string) place {
 }
 
 // child returns a member or an element of a value, nil if there is none.
-func child(n *Node, token string) *Node {
+func (v *validator) child(n *Node, token string) *Node {
 	if n.Kind == Array {
 		if i, err := strconv.Atoi(token); err == nil && i >= 0 && i < len(n.Elems) {
 			return n.Elems[i]
 		}
 		return nil
 	}
-	return n.Get(token)
+	const large = 32
+	if len(n.Members) < large {
+		return n.Get(token)
+	}
+	members := v.index[n]
+	if members == nil {
+		members = make(map[string]*Node, len(n.Members))
+		for _, m := range n.Members {
+			members[m.Name] = m.Value
+		}
+		if v.index == nil {
+			v.index = map[*Node]map[string]*Node{}
+		}
+		v.index[n] = members
+	}
+	return members[token]
 }
 
 func (v *validator) wrongType(x leaf, p place) {
@@ -406,7 +436,7 @@ func (v *validator) wrongType(x leaf, p place) {
 	}
 	message := fmt.Sprintf("%s%s is %s; it must be %s", p.prefix, p.name, p.node.Kind, wanted)
 	if p.args != nil && p.node != p.args { // the module may have more to say
-		v.diags.reportWeak(p.node.Pos, p.node.Pos, message)
+		v.diags.reportWeak(p.node.Pos, p.node.Pos, "", message)
 		return
 	}
 	v.diags.Errorf(p.node.Pos, hint, "%s", message)
@@ -465,7 +495,7 @@ func (v *validator) missingKeys(x leaf, p place) {
 		}
 		message := fmt.Sprintf("%sthe mandatory key %q is missing in %s", p.prefix, name, p.owner)
 		if p.node == p.step {
-			v.diags.reportWeak(p.node.Pos, p.node.Pos, message)
+			v.diags.reportWeak(p.node.Pos, p.node.Pos, "", message)
 			continue
 		}
 		v.diags.Errorf(Pos{p.node.Pos.File, p.node.Pos.Start, p.node.Pos.Start + 1}, "", "%s", message)
