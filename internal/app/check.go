@@ -36,6 +36,9 @@ func Check(ctx context.Context, o CheckOptions) error {
 	}
 	collectRarely()
 	l, err := o.load()
+	if errors.Is(err, config.ErrNoFile) && o.Format != Text { // machines want it in their format, too
+		return errors.Join(err, writeDiagnostics(o.Stdout, config.Fault(err), o.Format, false, o.Version))
+	}
 	if err != nil {
 		return err
 	}
@@ -45,7 +48,7 @@ func Check(ctx context.Context, o CheckOptions) error {
 	if _, warnings := l.diags.Count(); l.diags.HasErrors() || o.Strict && warnings > 0 {
 		return ErrConfig
 	}
-	if o.Dump && !l.usable() { // because of what is no fault of the candidate
+	if (o.Dump || o.System) && !l.usable() { // because of what is no fault of the candidate
 		return errors.New("the configuration cannot be run: see pyruse check")
 	}
 	if o.Dump {

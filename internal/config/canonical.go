@@ -32,6 +32,7 @@ const (
 	keyLabel   = "label"
 	keyOrder   = "order"
 	keyEnabled = "enabled"
+	keyJump    = "jump"
 	keyAppend  = "append"
 	keyList    = "list"
 )
@@ -40,18 +41,30 @@ func canonicalActions(n *Node, diags *Diagnostics) *Node {
 	switch n.Kind {
 	case Object:
 	case Array:
-		n = labelled(n, diags)
+		return labelled(n, diags)
 	default:
 		return nil
 	}
 	out := *n
 	out.Members = make([]Member, 0, len(n.Members))
 	for _, m := range n.Members {
-		if m.Value = canonicalChain(m); m.Value != nil {
-			out.Members = append(out.Members, m)
+		if ownKey(m.Name) && !isChain(m.Value) {
+			continue
 		}
+		m.Value = canonicalChain(m.Value)
+		out.Members = append(out.Members, m)
 	}
 	return &out
+}
+
+// isChain reports whether the value of a key that may be the administrator's own is a chain, or says something of one.
+func isChain(n *Node) bool {
+	for _, key := range []string{keySteps, keyOrder, keyEnabled, keyJump} {
+		if n.Get(key) != nil {
+			return true
+		}
+	}
+	return n.Kind == Array || n.Kind == Null
 }
 
 // labelled returns the list form of actions as an object, in the order of the list.
@@ -81,17 +94,15 @@ func labelled(n *Node, diags *Diagnostics) *Node {
 	return out
 }
 
-// canonicalChain returns the object form of a chain; nil for what is none.
-func canonicalChain(m Member) *Node {
-	switch {
-	case m.Value.Kind == Array: // whatever its label
-		return chainOf(m.Value)
-	case ownKey(m.Name):
-		return nil
-	case m.Value.Kind == Object || m.Value.Kind == Null:
-		return m.Value
+// canonicalChain returns the object form of a chain.
+func canonicalChain(n *Node) *Node {
+	switch n.Kind {
+	case Array:
+		return chainOf(n)
+	case Object, Null:
+		return n
 	}
-	return chainOf(&Node{Kind: Array, Pos: m.Value.Pos}) // it was reported; links to it need not be
+	return chainOf(&Node{Kind: Array, Pos: n.Pos}) // it was reported; links to it need not be
 }
 
 // chainOf returns the object form of a chain with these steps.
@@ -108,7 +119,7 @@ func canonicalLists(n *Node) *Node {
 	for _, m := range n.Members {
 		switch {
 		case m.Value.Kind == Array:
-		case ownKey(m.Name):
+		case ownKey(m.Name) && m.Value.Get(keyAppend) == nil && m.Value.Kind != Null:
 			continue
 		case m.Value.Kind == Object:
 			more := m.Value.Get(keyAppend)

@@ -19,6 +19,8 @@ type Config struct {
 	layers  [LayerOption + 1]*Node // fragments are in that of the main file
 	chains  *Node                  // merged, with the keys that were deleted
 	lists   *Node                  // likewise
+	byLabel map[string]*Node       // the values in chains
+	guesses int                    // see instead
 }
 
 // At returns the place of a setting, "email" or "email.to"; that of the main file's object if it is not given.
@@ -58,7 +60,12 @@ func (c *Config) Main() string {
 }
 
 // Sources returns all sources, also those that are not used, in their order.
-func (c *Config) Sources() []*Source { return c.sources.list }
+func (c *Config) Sources() []*Source {
+	if c.sources == nil { // it was not read from anywhere
+		return nil
+	}
+	return c.sources.list
+}
 
 // Forget gives up what was read, but for the settings, the chains, and the names of the sources. Afterwards At, NoChain and all that prints
 // the configuration must not be called.
@@ -66,7 +73,7 @@ func (c *Config) Forget() {
 	for _, x := range c.sources.list {
 		x.root, x.faults = nil, Diagnostics{}
 	}
-	c.chains, c.lists = nil, nil
+	c.chains, c.lists, c.byLabel = nil, nil, nil
 	clear(c.layers[:])
 }
 
@@ -183,6 +190,7 @@ type Chain struct {
 	Pos      Pos // where it is first named
 	Order    int64
 	Disabled bool // links lead through it, as if it had no steps
+	Jump     Jump
 	Steps    []Step
 }
 
@@ -379,11 +387,10 @@ func (c *Config) readChains(diags *Diagnostics) {
 		}
 	}
 	slices.SortStableFunc(c.Chains, func(a, b Chain) int { return cmp.Compare(a.Order, b.Order) })
-	c.passOver(diags)
 }
 
 func (c *Config) readChain(m Member, diags *Diagnostics) Chain {
-	chain := Chain{Label: m.Name, Pos: m.NamePos, Order: DefaultOrder}
+	chain := Chain{Label: m.Name, Pos: m.NamePos, Order: DefaultOrder, Jump: readJump(m.Value)}
 	if n := m.Value.Get(keyOrder); n != nil && n.Kind == Number {
 		if order, err := n.Int64(); err == nil {
 			chain.Order = order
@@ -399,19 +406,27 @@ func (c *Config) readChain(m Member, diags *Diagnostics) Chain {
 	switch {
 	case (steps == nil || steps.Kind == Null) && c.sources.faulty(): // what is missing may be what could not be read
 	case steps == nil || steps.Kind == Null:
-		var labels []string
-		for _, other := range c.chains.Members {
-			if other.Name != m.Name && other.Value.Kind == Object && other.Value.Get(keySteps) != nil {
-				labels = append(labels, other.Name)
-			}
-		}
-		diags.Warnf(m.Value.Pos, DidYouMean(m.Name, labels), "the chain %q has no steps: no file gives it any", m.Name)
+		diags.Warnf(m.Value.Pos, c.instead(keyActions, m.Name, c.chainNames), "the chain %q has no steps: no file gives it any", m.Name)
 	case !chain.Disabled:
 		for i, n := range steps.Elems {
 			chain.Steps = append(chain.Steps, c.readStep(n, fmt.Sprintf("%s[%d]", m.Name, i), diags))
 		}
 	}
 	return chain
+}
+
+// chainNames returns the labels of the chains that have steps.
+func (c *Config) chainNames() []string {
+	if c.chains == nil {
+		return nil
+	}
+	var labels []string
+	for _, m := range c.chains.Members {
+		if m.Value.Kind == Object && m.Value.Get(keySteps) != nil {
+			labels = append(labels, m.Name)
+		}
+	}
+	return labels
 }
 
 // warnOrderLost warns of a chain that a list has overridden, and with its steps also its order.

@@ -104,6 +104,13 @@ func (d *Diagnostics) add(more *Diagnostics, which func(Diagnostic) bool) {
 	}
 }
 
+// Fault returns an error that has no place as the only fault.
+func Fault(err error) *Diagnostics {
+	var d Diagnostics
+	d.Errorf(Pos{}, "", "%v", err)
+	return &d
+}
+
 // Count returns the number of errors and of warnings.
 func (d *Diagnostics) Count() (errors, warnings int) {
 	for _, x := range d.list {
@@ -118,8 +125,7 @@ func (d *Diagnostics) Count() (errors, warnings int) {
 
 // HasErrors reports whether there is at least one error.
 func (d *Diagnostics) HasErrors() bool {
-	n, _ := d.Count()
-	return n > 0
+	return slices.ContainsFunc(d.list, func(x Diagnostic) bool { return x.Severity == Error })
 }
 
 // maxTold is how many faults are told of one configuration: nobody mends more before looking again.
@@ -190,7 +196,7 @@ func (d *Diagnostics) WriteText(w io.Writer, colour bool) error {
 			}
 			label = "\x1b[1;" + code + "m" + label + "\x1b[0m"
 		}
-		fmt.Fprintf(&b, "%s: %s: %s\n", x.Pos, label, Printable(x.Message))
+		fmt.Fprintf(&b, "%s: %s: %s\n", Printable(x.Pos.String()), label, Printable(x.Message))
 		if line := x.Pos.Line(); line > 0 && len(x.Pos.File.Data) > 0 {
 			writeExcerpt(&b, x.Pos, line)
 		}
@@ -301,8 +307,11 @@ func didYouMean(word string) string { return fmt.Sprintf("did you mean %q?", wor
 // nearest returns the candidate that word is most likely a misspelling of, "" if there is none.
 func nearest(word string, candidates []string) string {
 	best, bestDistance := "", min(1+len(word)/3, len(word)-1) // some of the word must be right
-	for _, c := range slices.Sorted(slices.Values(candidates)) {
-		if n := distance(strings.ToLower(word), strings.ToLower(c)); n <= bestDistance && (best == "" || n < bestDistance) {
+	for _, c := range candidates {
+		if len(c)-len(word) > bestDistance || len(word)-len(c) > bestDistance {
+			continue // it cannot be nearer
+		}
+		if n := distance(strings.ToLower(word), strings.ToLower(c)); n <= bestDistance && (best == "" || n < bestDistance || c < best) {
 			best, bestDistance = c, n
 		}
 	}

@@ -8,9 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 )
 
 // Layers says where the parts of a configuration are. A later one wins over an earlier one.
@@ -38,9 +41,9 @@ func DefaultDirs() []string { return []string{VendorDir, "/run/pyruse.d", "/etc/
 // VendorDir is the folder of fragments that come with a package; the build sets it where that is not /usr/lib/pyruse.d.
 var VendorDir = "/usr/lib/pyruse.d"
 
-// MaxFragments is how many fragments there may be. All together may be as large as one file: MaxFileSize. What is beyond
-// these bounds is not read.
-const MaxFragments = 4096
+// MaxFragments is how many fragments there may be. All together may be as large as one file, MaxFileSize, and have as many
+// values, MaxValues. What is beyond these bounds is not used.
+const MaxFragments = 512
 
 // Layer is the kind of a source.
 type Layer uint8
@@ -80,6 +83,7 @@ type Source struct {
 
 	root   *Node // canonical; nil when nothing could be read
 	faults Diagnostics
+	values *atomic.Int64 // how many the fragments have that were read by now; nil: it is none
 }
 
 // Sources are all sources of a configuration, in their order: a later one wins over an earlier one.
@@ -109,8 +113,9 @@ func Gather(l Layers) (*Sources, error) {
 		s.list = append(s.list, s.main)
 		read = append(read, func() { s.main.readFile(path, path, nil, anyFile) })
 	}
+	var values atomic.Int64
 	for _, f := range fragments {
-		x := &Source{Layer: LayerFragment, State: f.state, Why: f.why}
+		x := &Source{Layer: LayerFragment, State: f.state, Why: f.why, values: &values}
 		s.list = append(s.list, x)
 		read = append(read, func() { x.readFragment(f) })
 	}
@@ -136,16 +141,28 @@ func (s *Sources) number() {
 	}
 }
 
-// inParallel calls all functions, as many at a time as there are processors.
+// inParallel calls all functions, as many at a time as there are processors. If one of them panics, it panics when all have ended.
 func inParallel(calls []func()) {
 	var running sync.WaitGroup
+	var mu sync.Mutex
+	var panicked any
 	work := make(chan func())
+	call := func(f func()) {
+		defer func() {
+			if p := recover(); p != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				panicked = fmt.Sprintf("%v\n%s", p, debug.Stack())
+			}
+		}()
+		f()
+	}
 	for range min(len(calls), runtime.GOMAXPROCS(0)) {
 		running.Add(1)
 		go func() {
 			defer running.Done()
 			for f := range work {
-				f()
+				call(f)
 			}
 		}()
 	}
@@ -154,6 +171,9 @@ func inParallel(calls []func()) {
 	}
 	close(work)
 	running.Wait()
+	if panicked != nil {
+		panic(panicked)
+	}
 }
 
 // find returns the path of pyruse.json: explicit if it is not empty, then in the
@@ -171,7 +191,7 @@ func find(explicit, extra string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%w: looked for %v; name one with --config FILE", ErrNoFile, tried)
+	return "", fmt.Errorf("%w: looked for %s; name one with --config FILE", ErrNoFile, strings.Join(tried, " and "))
 }
 
 // fragment is a file in a folder of fragments.
@@ -250,7 +270,7 @@ func boundFragments(all []*fragment) {
 			bytes += info.Size()
 		}
 		if count++; count > MaxFragments || bytes > MaxFileSize {
-			f.fault = fmt.Errorf("the fragment: all together are more than %d files or %d bytes", MaxFragments, MaxFileSize)
+			f.fault = fmt.Errorf("the fragment: all together may be %d files and %d bytes", MaxFragments, MaxFileSize)
 		}
 	}
 }
@@ -362,6 +382,12 @@ func (x *Source) readFile(path, shown string, in io.Reader, kind fileKind) {
 // read parses and validates a file; its faults are kept.
 func (x *Source) read(f *File) {
 	x.File = f
+	if x.values != nil { // of all fragments together
+		if _, n := shape(f.Data); x.values.Add(int64(n)) > MaxValues {
+			x.faults.Errorf(Pos{File: nowhere(f.Name)}, tooLargeHint, "all fragments together have more than %d values", MaxValues)
+			return
+		}
+	}
 	root := Parse(f, &x.faults)
 	if root == nil {
 		return
@@ -412,7 +438,11 @@ func readBounded(path string, in io.Reader, kind fileKind) ([]byte, error) {
 	case info.Size() > MaxFileSize:
 		return nil, errTooLarge
 	}
-	f, err := os.Open(path)
+	flags := os.O_RDONLY
+	if kind == regularFile { // which it may have ceased to be
+		flags |= syscall.O_NONBLOCK
+	}
+	f, err := os.OpenFile(path, flags, 0)
 	if err != nil {
 		return nil, err
 	}

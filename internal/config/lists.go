@@ -44,10 +44,7 @@ func (c *Config) list(ref *Node, name string, diags *Diagnostics) *Node {
 		diags.Errorf(n.Pos, `write [] for an empty list`, "the list %q is deleted here, but %s asks for it (%s)", ref.Text, name, ref.Pos)
 		return nil
 	}
-	hint := c.sources.leftOut(keyLists, ref.Text)
-	if hint == "" {
-		hint = DidYouMean(ref.Text, c.listNames())
-	}
+	hint := c.instead(keyLists, ref.Text, c.listNames)
 	if hint == "" {
 		hint = fmt.Sprintf(`add "lists": {%q: […]}`, ref.Text)
 	}

@@ -124,6 +124,7 @@ func appendString(b []byte, s string) []byte {
 // Bounds of a configuration file; beyond them it is refused with a message.
 const (
 	MaxFileSize = 16 << 20 // bytes
+	MaxValues   = 200_000  // of objects, lists and scalars; a value takes some 500 bytes while it is read
 	maxDepth    = 100      // levels of objects and lists
 )
 
@@ -139,7 +140,7 @@ func Parse(f *File, diags *Diagnostics) *Node {
 		diags.Errorf(pos, "", "%s", message)
 		return nil
 	}
-	return convert(f, &v, diags)
+	return convert(f, &v, "", diags)
 }
 
 // parsable reports faults that concern the bytes rather than the syntax.
@@ -168,15 +169,20 @@ func parsable(f *File, diags *Diagnostics) bool {
 		diags.Errorf(Pos{f, at, at + 1}, "save the file as UTF-8", "byte 0x%02x is not valid UTF-8", f.Data[at])
 		return false
 	}
-	if at := tooDeep(f.Data); at >= 0 {
-		diags.Errorf(Pos{f, at, at + 1}, "", "objects and lists are nested deeper than %d levels", maxDepth)
-		return false
+	depth, values := shape(f.Data)
+	switch {
+	case depth >= 0:
+		diags.Errorf(Pos{f, depth, depth + 1}, "", "objects and lists are nested deeper than %d levels", maxDepth)
+	case values > MaxValues:
+		diags.Errorf(nothing, tooLargeHint, "the file has more than %d values", MaxValues)
+	default:
+		return true
 	}
-	return true
+	return false
 }
 
-// tooDeep returns the offset of the bracket that exceeds maxDepth, or -1.
-func tooDeep(data []byte) int {
+// shape returns the offset of the bracket that exceeds maxDepth, -1 if there is none, and about how many values there are.
+func shape(data []byte) (tooDeep, values int) {
 	depth := 0
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
@@ -189,14 +195,17 @@ func tooDeep(data []byte) int {
 		case '/':
 			i = skipComment(data, i)
 		case '{', '[':
+			values++
 			if depth++; depth > maxDepth {
-				return i
+				return i, values
 			}
 		case '}', ']':
 			depth--
+		case ',':
+			values++
 		}
 	}
-	return -1
+	return -1, values
 }
 
 // skipComment returns the offset of the last byte of the comment that begins at i, or i.
@@ -241,7 +250,9 @@ func ownKey(name string) bool {
 		strings.HasPrefix(name, "x-") || strings.HasPrefix(name, "_")
 }
 
-func convert(f *File, v *hujson.Value, diags *Diagnostics) *Node {
+// convert returns a value as a Node; key is the one that it stands under. The administrator's own keys may be there twice, but
+// not chains, which may have any label.
+func convert(f *File, v *hujson.Value, key string, diags *Diagnostics) *Node {
 	n := &Node{Pos: Pos{f, v.StartOffset, v.EndOffset}}
 	switch t := v.Value.(type) {
 	case *hujson.Object:
@@ -251,18 +262,18 @@ func convert(f *File, v *hujson.Value, diags *Diagnostics) *Node {
 			m := &t.Members[i]
 			name := m.Name.Value.(hujson.Literal).String()
 			at := Pos{f, m.Name.StartOffset, m.Name.EndOffset}
-			if first, dup := seen[name]; dup && !ownKey(name) {
+			if first, dup := seen[name]; dup && (key == keyActions || !ownKey(name)) {
 				diags.Errorf(at, fmt.Sprintf("it was first given in line %d; keep one of the two", first.Line()),
 					"the key %q stands twice in this object", name)
 				continue
 			}
 			seen[name] = at
-			n.Members = append(n.Members, Member{name, at, convert(f, &m.Value, diags)})
+			n.Members = append(n.Members, Member{name, at, convert(f, &m.Value, name, diags)})
 		}
 	case *hujson.Array:
 		n.Kind = Array
 		for i := range t.Elements {
-			n.Elems = append(n.Elems, convert(f, &t.Elements[i], diags))
+			n.Elems = append(n.Elems, convert(f, &t.Elements[i], "", diags))
 		}
 	case hujson.Literal:
 		convertLiteral(n, t)

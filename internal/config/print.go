@@ -31,14 +31,23 @@ func (c *Config) Whole() *Node {
 	return &whole
 }
 
-// wholeChains returns the chains in the order in which they run; those that say nothing but their steps are lists.
+// wholeChains returns the chains in the order in which they run; those that say nothing but their steps are lists. What makes a chain a jump
+// chain may not be in force, and so not be shown; then the chain says it itself.
 func (c *Config) wholeChains(merged *Node) *Node {
 	out := *merged
 	out.Members = make([]Member, 0, len(c.Chains))
-	for _, chain := range c.Chains {
-		n := merged.Get(chain.Label)
-		if enabled := n.Get(keyEnabled); chain.Disabled && (enabled == nil || enabled.Bool) { // it is passed over
-			n = merge(n, &Node{Kind: Object, Pos: n.Pos, Members: []Member{{keyEnabled, n.Pos, &Node{Kind: Bool, Pos: n.Pos}}}})
+	named := map[string]bool{}
+	for i := range c.Chains {
+		chain := &c.Chains[i]
+		n := settled(c.chain(chain.Label))
+		if chain.Jump == JumpAlways && !named[chain.Label] && n.Get(keyJump) == nil {
+			jump := &Node{Kind: Bool, Bool: true, Pos: n.Pos}
+			n = merge(n, &Node{Kind: Object, Pos: n.Pos, Members: []Member{{keyJump, n.Pos, jump}}})
+		}
+		if !chain.Disabled {
+			for _, label := range linksIn(n.Get(keySteps)) {
+				named[label] = true
+			}
 		}
 		if steps := n.Get(keySteps); steps != nil && len(n.Members) == 1 {
 			n = steps
@@ -118,6 +127,9 @@ func (c *Config) elements(list []Value, path []string, n *Node) []Value {
 // overridden returns where files give a value to a key that n has the value of, and that does not apply.
 func (c *Config) overridden(path []string, n *Node) []Pos {
 	var list []Pos
+	if n.Pos.rank() == 0 { // a built-in value is in force again: none of the files' applies
+		n = nil
+	}
 	for _, x := range slices.Backward(c.sources.list) {
 		if x.State != Used || x.root == nil || x.Layer == LayerDefault {
 			continue

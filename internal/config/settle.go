@@ -40,11 +40,7 @@ func (s *Sources) Settle(checks Checks) (*Config, *Diagnostics) {
 	}
 	cfg.Sound = !found.HasErrors() && !s.faulty()
 	all := r.all()
-	for _, x := range s.list {
-		if x.State == LeftOut {
-			x.Why = all.firstError(x)
-		}
-	}
+	s.explain(all)
 	return cfg, all
 }
 
@@ -138,22 +134,21 @@ func (r *rounds) all() *Diagnostics {
 	return all
 }
 
-// firstError says what is wrong with a source.
-func (d *Diagnostics) firstError(x *Source) string {
-	for _, f := range d.sorted() {
-		if f.Severity != Error || f.Pos.File == nil || f.Pos.File.Name != x.File.Name {
+// explain says of each source that is left out why, with its first error.
+func (s *Sources) explain(all *Diagnostics) {
+	for _, d := range all.sorted() {
+		x := s.of(d.Pos)
+		if x == nil || d.Severity != Error || x.State != LeftOut || x.Why != "" {
 			continue
 		}
-		why := f.Message
-		if len(f.Pos.File.Data) > 0 {
-			why = fmt.Sprintf("line %d: %s", f.Pos.Line(), f.Message)
+		x.Why = d.Message
+		if len(d.Pos.File.Data) > 0 {
+			x.Why = fmt.Sprintf("line %d: %s", d.Pos.Line(), d.Message)
 		}
-		if f.Hint != "" {
-			why += "; " + f.Hint
+		if d.Hint != "" {
+			x.Why += "; " + d.Hint
 		}
-		return why
 	}
-	return "it has faults"
 }
 
 // blamed returns the fragments in which errors were found.
@@ -169,7 +164,8 @@ func (s *Sources) blamed(found *Diagnostics) map[*Source]bool {
 
 // of returns the source that a place is in, nil if there is none.
 func (s *Sources) of(p Pos) *Source {
-	if r := p.rank(); r < len(s.list) && s.list[r].File == p.File {
+	// Of some files nothing but the name is shown: they have the rank of their source.
+	if r := p.rank(); r > 0 && r < len(s.list) && s.list[r].File.Name == p.File.Name {
 		return s.list[r]
 	}
 	return nil
@@ -193,10 +189,24 @@ func (s *Sources) leftOut(key, name string) string {
 }
 
 // NoChain tells what became of a chain that does not exist: if a file deleted it, deleted is the place. Otherwise hint may tell
-// where it would have been, "" if nobody knows.
+// where it would have been, or what is meant; "" if nobody knows.
 func (c *Config) NoChain(label string) (deleted Pos, hint string) {
-	if n := c.chains.Get(label); n != nil && n.Kind == Null {
+	if n := c.chain(label); n != nil && n.Kind == Null {
 		return n.Pos, ""
 	}
-	return Pos{}, c.sources.leftOut(keyActions, label)
+	return Pos{}, c.instead(keyActions, label, c.chainNames)
+}
+
+// maxGuesses is how often it is guessed what may be meant by a name that does not exist: each time, all names and files are looked at.
+const maxGuesses = 100
+
+// instead returns a hint at where a chain or a list would have been, or else at the name that is nearest.
+func (c *Config) instead(key, name string, names func() []string) string {
+	if c.guesses++; c.guesses > maxGuesses {
+		return ""
+	}
+	if hint := c.sources.leftOut(key, name); hint != "" {
+		return hint
+	}
+	return DidYouMean(name, names())
 }

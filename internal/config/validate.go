@@ -115,19 +115,34 @@ func validate(root *Node, layer Layer, diags *Diagnostics) {
 	checkIntegers(root, diags)
 }
 
-// checkIntegers reports the settings whose numbers are beyond 64 bits, which is no question to a schema.
+// checkIntegers reports the numbers beyond 64 bits in settings and orders, which is no question to a schema.
 func checkIntegers(root *Node, diags *Diagnostics) {
+	check := func(key string, n *Node) {
+		if n == nil || n.Kind != Number {
+			return
+		}
+		if _, err := n.Int64(); errors.Is(err, errRange) {
+			diags.Errorf(n.Pos, "", "%q: %v", key, err)
+		}
+	}
 	for _, s := range settings {
 		n := root
 		for _, key := range s.path {
 			n = n.Get(key)
 		}
-		if n == nil || n.Kind != Number || s.kind != reflect.Int64 {
-			continue
+		if s.kind == reflect.Int64 {
+			check(s.path[len(s.path)-1], n)
 		}
-		if _, err := n.Int64(); errors.Is(err, errRange) {
-			diags.Errorf(n.Pos, "", "%q: %v", s.path[len(s.path)-1], err)
-		}
+	}
+	actions := root.Get(keyActions)
+	if actions == nil {
+		return
+	}
+	for _, m := range actions.Members {
+		check(keyOrder, m.Value.Get(keyOrder))
+	}
+	for _, e := range actions.Elems {
+		check(keyOrder, e.Get(keyOrder))
 	}
 }
 

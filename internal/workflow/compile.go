@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,6 +52,7 @@ type chain struct {
 	steps   []config.Step // those that can be reached
 	jump    bool          // was the target of a then or else when it was met: default links skip it
 	called  bool          // is the target of a then or else
+	closed  bool          // is a jump chain because of its first steps: see closeChains
 	first   int           // index of its first node
 	targets []target      // explicit links, in order
 	dangles bool          // some end has no explicit target
@@ -70,6 +72,9 @@ func Compile(cfg *config.Config, reg *Registry, names *entry.Names, diags *confi
 	g.build(reg, names, diags)
 	if diags.HasErrors() {
 		return nil
+	}
+	if cfg.Composed() {
+		l.closeChains(g, names)
 	}
 	l.connect(g)
 	analyse(g, cfg, names, diags)
@@ -156,25 +161,65 @@ func (l *linker) reportMissing(from Origin, to *config.Link) {
 			"the chain %q is deleted here, but %s leads to it (%s)", to.Label, from, to.Pos)
 		return
 	}
-	if hint == "" {
-		labels := make([]string, 0, len(l.chains))
-		for i := range l.chains {
-			labels = append(labels, l.chains[i].config.Label)
-		}
-		hint = config.DidYouMean(to.Label, labels)
-	}
 	l.diags.Errorf(to.Pos, hint, "%s: there is no chain %q", from, to.Label)
 }
 
-// findJumpChains reads the file top to bottom: a chain that is already a target
-// when it is met is a jump chain; default links skip it.
+// findJumpChains reads the chains in their order: one that is already a target when it is met is a jump chain, unless
+// the configuration says otherwise; default links skip it.
 func (l *linker) findJumpChains() {
 	for i := range l.chains {
-		l.chains[i].jump = l.chains[i].called
+		c := &l.chains[i]
+		c.jump = c.called && c.config.Jump != config.JumpNever || c.config.Jump == config.JumpAlways
 		for _, t := range l.chains[i].targets {
 			l.chains[t.chain].called = true
 		}
 	}
+}
+
+// closeChains makes jump chains of those that begin with an action that works with what only another chain can have stored, such
+// as a ban, or a counter for a captured address. Where a file can be taken away, a chain may be without those that name it, and those
+// above it that made it a jump chain: then every entry would enter it, be an error, and go no further; or whoever
+// is in it would be banned.
+func (l *linker) closeChains(g *Graph, names *entry.Names) {
+	for i := range l.chains {
+		c := &l.chains[i]
+		if !c.jump && c.config.Jump == config.JumpByLinks && l.needsCaller(g, i, names) {
+			c.jump, c.closed = true, true
+			c.config.Jump = config.JumpAlways
+		}
+	}
+}
+
+// needsCaller reports whether an entry that enters a chain gets to such an action before it gets to a filter.
+func (l *linker) needsCaller(g *Graph, chain int, names *entry.Names) bool {
+	for range l.chains { // links do not lead in a loop
+		c := &l.chains[chain]
+		next := -1
+		for j := range c.steps {
+			n := &g.nodes[c.first+j]
+			if n.filter != nil {
+				return false
+			}
+			if w, ok := n.action.(Worker); ok && worksWithCaptured(w.Works(names), names) {
+				return true
+			}
+			if n.step.Then != nil {
+				next = l.byLabel[n.step.Then.Label]
+			}
+		}
+		if next < 0 {
+			return false
+		}
+		chain = next
+	}
+	return false
+}
+
+// worksWithCaptured reports whether an action fails without a field that the journal is not known to have.
+func worksWithCaptured(w Work, names *entry.Names) bool {
+	return slices.ContainsFunc(w.Reads, func(r Read) bool {
+		return r.As == AsBanned || r.As == AsKey && !mayBeInJournal(names.Name(r.Field))
+	})
 }
 
 // findLoops reports every then or else that leads back to a chain on the way to it. Default

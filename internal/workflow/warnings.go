@@ -36,7 +36,14 @@ func (a *analysis) unreachableChains() {
 				continue
 			}
 			reason, hint := fmt.Sprintf("no entry gets to the chain %q, which leads to it", a.label(caller[c])), ""
-			if !called {
+			switch {
+			case called:
+			case x.closed:
+				reason = "no \"then\" or \"else\" that is in force names it, and it begins with an action that works with what only another chain can have stored"
+				hint = `name it in a link; or say "enabled": false if it is not needed, "jump": false if every entry is to go through it`
+			case x.jump:
+				reason, hint = "it is entered by name only, and no \"then\" or \"else\" names it", "name it in a link, or remove it"
+			default:
 				reason = fmt.Sprintf("every entry that gets to the chain before it, %q, ends there, and no \"then\" or \"else\" names it", a.label(before[c]))
 				hint = fmt.Sprintf("move it before %q, or name it in a \"then\" or \"else\"", a.label(before[c]))
 			}
