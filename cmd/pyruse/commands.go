@@ -138,7 +138,9 @@ func newReload(f *flags) *cobra.Command {
 The new configuration takes effect between two entries: none is missed or handled twice, and counters, bans,
 DNAT mappings, report lines and mail are kept. Where it has errors, the old one stays in force.
 
-The daemon is asked over its control socket; only root and the daemon's own user may do so.
+The daemon is asked over its control socket; only root and the daemon's own user may do so. It loads what it was
+started with: --config and --config-dir only say where the socket is found. If "control" was changed, name the
+socket of the running daemon with --socket.
 
 Exit codes: 0 the new configuration is in force (there may be warnings); 1 no daemon is running, or another
 failure; 2 the configuration has errors, and the old one stays in force.`,
@@ -146,6 +148,9 @@ failure; 2 the configuration has errors, and the old one stays in force.`,
   ExecReload=/usr/bin/pyruse reload            in a unit with Type=notify`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if len(f.set) > 0 {
+				return errors.New("--set has no effect on a running daemon: write the setting into a file")
+			}
 			return app.Reload(c.Context(), app.ReloadOptions{
 				Source: f.source(), Socket: socket, Format: app.Format(f.format), Stdout: c.OutOrStdout(), Colour: isTerminal(c.OutOrStdout()),
 			})
@@ -158,7 +163,8 @@ failure; 2 the configuration has errors, and the old one stays in force.`,
 
 func newCheck(f *flags) *cobra.Command {
 	var o app.CheckOptions
-	var fragment, as string
+	var fragments []string
+	var as string
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration",
@@ -189,9 +195,12 @@ Exit codes: 0 no errors (there may be warnings); 1 failure, or the machine is no
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Source, o.Format, o.Stdout = f.source(), app.Format(f.format), c.OutOrStdout()
 			o.Colour, o.Version = isTerminal(c.OutOrStdout()), versionText()
-			if c.Flags().Changed("fragment") {
-				o.Candidate = app.NewCandidate(fragment, as, c.InOrStdin())
-			} else if as != "" {
+			switch {
+			case len(fragments) > 1:
+				return errors.New("--fragment is there twice; check one file at a time")
+			case len(fragments) == 1:
+				o.Candidate = app.NewCandidate(fragments[0], as, c.InOrStdin())
+			case as != "":
 				return errors.New("--as NAME goes with --fragment FILE")
 			}
 			return app.Check(c.Context(), o)
@@ -201,7 +210,7 @@ Exit codes: 0 no errors (there may be warnings); 1 failure, or the machine is no
 	c.Flags().BoolVar(&o.Strict, "strict", false, "fail on warnings, too")
 	c.Flags().BoolVar(&o.System, "system", false, "also check what only the machine knows")
 	c.Flags().BoolVar(&o.Dump, "dump", false, "print the compiled workflow")
-	c.Flags().StringVar(&fragment, "fragment", "", "check this `FILE` as a fragment; - is standard input")
+	c.Flags().StringArrayVar(&fragments, "fragment", nil, "check this `FILE` as a fragment; - is standard input")
 	c.Flags().StringVar(&as, "as", "", "the `NAME` that the fragment will have")
 	return c
 }

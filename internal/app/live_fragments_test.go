@@ -55,12 +55,14 @@ func TestFragmentWithAFaultIsLeftOut(t *testing.T) {
 	drop(t, "192.0.2.21")
 	awaitBan(t, ban4, "192.0.2.21")
 
-	// So it is at the next start. A fault in the main file stops, then.
+	// So it is at the next start.
 	d.stop()
 	d = s.start()
 	drop(t, "192.0.2.22")
 	awaitBan(t, ban4, "192.0.2.22")
 	d.stop()
+
+	// A fault in the main file stops.
 	if err := os.WriteFile(s.config, []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -69,4 +71,24 @@ func TestFragmentWithAFaultIsLeftOut(t *testing.T) {
 	if code := d.cmd.ProcessState.ExitCode(); code != 2 || !strings.Contains(d.stderr.String(), s.config+":1:2: error: this is not JSON") {
 		t.Errorf("with a faulty main file: exit code %d, %s", code, d.stderr.String())
 	}
+}
+
+// TestMainFileThatIsGone is about a main file that is found, not named: what is in force does not vanish with it, though fragments could do without.
+func TestMainFileThatIsGone(t *testing.T) {
+	s := newStation(t, actions(dropRules(ban4, ban6, 3600)))
+	s.fragment("50-rest.json", `{"actions": {"rest": [{"action": "action_noop"}]}}`)
+	s.found = true
+	d := s.start()
+	if err := os.Rename(s.config, s.config+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.run("reload", "--socket", s.socket()); r.code != 2 || !strings.Contains(r.stdout+r.stderr, s.config+", which is in force, is gone") {
+		t.Errorf("reload: %+v", r)
+	}
+	drop(t, "192.0.2.23")
+	awaitBan(t, ban4, "192.0.2.23")
+	if st := d.status(); len(st.Problems) != 1 || !strings.Contains(st.Problems[0], "is gone") {
+		t.Errorf("problems: %q", st.Problems)
+	}
+	d.stop()
 }

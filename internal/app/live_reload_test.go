@@ -315,7 +315,10 @@ func TestSettingsForTheNextStart(t *testing.T) {
 			}
 		}
 	}
-	if said := d.hasSaid(journal.MsgReloaded); len(said) != 2*(len(keys)+1) {
+	if said := d.hasSaid(journal.MsgSettingWaits); len(said) != 2*len(keys) {
+		t.Errorf("the log says %q", said)
+	}
+	if said := d.hasSaid(journal.MsgReloaded); len(said) != 2 {
 		t.Errorf("the log says %q", said)
 	}
 	drop(t, "192.0.2.40")

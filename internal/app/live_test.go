@@ -86,6 +86,7 @@ type station struct {
 	dir     string
 	config  string
 	storage string
+	found   bool // the configuration is not named, but found, in $PYRUSE_EXTRA
 	notify  *net.UnixConn
 
 	mu    sync.Mutex
@@ -192,8 +193,12 @@ func (s *station) socket() string { return filepath.Join(s.dir, "control.sock") 
 
 // command is the program with arguments, in this station's environment.
 func (s *station) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(s.program, append(args, "--config", s.config, "--config-dir", s.fragments())...)
-	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+s.dir, "NOTIFY_SOCKET="+filepath.Join(s.dir, "notify"), "TZ=UTC",
+	args = append(args, "--config-dir", s.fragments())
+	if !s.found {
+		args = append(args, "--config", s.config)
+	}
+	cmd := exec.Command(s.program, args...)
+	cmd.Env = append(os.Environ(), "PYRUSE_EXTRA="+filepath.Dir(s.config), "RUNTIME_DIRECTORY="+s.dir, "NOTIFY_SOCKET="+filepath.Join(s.dir, "notify"), "TZ=UTC",
 		"GORACE=atexit_sleep_ms=0") // a second at each exit, otherwise
 	return cmd
 }

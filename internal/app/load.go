@@ -209,9 +209,12 @@ func plural(n int, noun string) string {
 }
 
 // settings returns the settings that the daemon would run with, and writes all faults where the configuration cannot be run; then
-// the error is ErrConfig, and the settings are what could be read.
+// the error is ErrConfig, and the settings are what could be read. The whole configuration is compiled for that, since any fault of a
+// fragment leaves its settings out, too.
 func (s Source) settings(stderr io.Writer, colour bool) (*config.Settings, error) {
-	l, err := load(s, func(c *config.Settings) (*action.World, error) { return replayWorld(c, nil) })
+	l, err := safely(stderr, func() (*loaded, error) {
+		return load(s, func(c *config.Settings) (*action.World, error) { return replayWorld(c, nil) })
+	})
 	if err != nil {
 		defaults := config.Defaults()
 		return &defaults, err

@@ -27,7 +27,11 @@ func Reload(ctx context.Context, o ReloadOptions) error {
 	}
 	r, err := control.NewClient(path).Reload(ctx, control.ReloadOptions{Format: string(o.Format), Colour: o.Colour})
 	if errors.Is(err, control.ErrNotRunning) {
-		return fmt.Errorf("%w: nothing answers on %s", control.ErrNotRunning, path)
+		err = fmt.Errorf("%w: nothing answers on %s", control.ErrNotRunning, path)
+		if o.Socket == "" {
+			err = fmt.Errorf("%w; if \"control\" was changed, name the old socket with --socket", err)
+		}
+		return err
 	}
 	if err != nil {
 		return err

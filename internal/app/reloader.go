@@ -33,9 +33,22 @@ type reloader struct {
 
 func newReloader(s *service) *reloader {
 	return &reloader{
-		s: s, read: func() (*loaded, error) { return load(s.opts.Source, s.newWorld) },
+		s: s, read: s.loadAgain,
 		asked: make(chan chan<- *outcome), ready: make(chan struct{}), ended: make(chan struct{}),
 	}
+}
+
+// loadAgain loads the configuration. That the main file is there no more is a fault: at a start, fragments can do without one, but what
+// is in force does not vanish because a file was moved.
+func (s *service) loadAgain() (*loaded, error) {
+	l, err := load(s.opts.Source, s.newWorld)
+	if err != nil {
+		return nil, err
+	}
+	if main := s.current.Load().prog.cfg.Main(); main != "" && l.prog.cfg.Main() == "" {
+		return nil, errors.Join(ErrConfig, fmt.Errorf("%s, which is in force, is gone; to do without it, restart the daemon", main))
+	}
+	return l, nil
 }
 
 // outcome is what came of a load.
@@ -56,6 +69,9 @@ var (
 // Reload loads the configuration and returns what came of it. The load begins after the call; those who call while another
 // one is under way share the next.
 func (r *reloader) Reload(ctx context.Context, o control.ReloadOptions) (control.Reload, error) {
+	if f := Format(o.Format); f != "" && f != Text && f != JSON {
+		return control.Reload{}, fmt.Errorf("the format is %q; it must be text or json", o.Format)
+	}
 	select {
 	case <-r.ready:
 	default:
@@ -217,9 +233,12 @@ func (r *reloader) log(out *outcome) {
 	} else {
 		text = *out.problem()
 	}
-	told := out.told()
-	for _, d := range told[:min(len(told), maxFaultsLogged)] {
-		r.s.say(id, logPriority(d.Severity), config.Printable(d.String()), out.fields()...)
+	for _, d := range out.waiting {
+		r.s.say(journal.MsgSettingWaits, 4, config.Printable(d.String()), out.fields()...)
+	}
+	faults := out.faults()
+	for _, d := range faults[:min(len(faults), maxFaultsLogged)] {
+		r.s.say(journal.MsgReloadFailed, 3, config.Printable(d.String()), out.fields()...)
 	}
 	if out.inForce() {
 		r.s.tellLeftOut(out.loaded)
@@ -227,20 +246,11 @@ func (r *reloader) log(out *outcome) {
 	r.s.say(id, priority, text, out.fields()...)
 }
 
-func logPriority(s config.Severity) int {
-	if s == config.Warning {
-		return 4
-	}
-	return 3
-}
-
-// told returns the diagnostics that are logged one by one; fragments that are left out are told by tellLeftOut.
-func (o *outcome) told() []config.Diagnostic {
-	switch {
-	case o.err != nil:
+// faults returns the errors because of which the configuration is not in force. Fragments that are left out of one that is are told by
+// tellLeftOut.
+func (o *outcome) faults() []config.Diagnostic {
+	if o.err != nil || o.inForce() {
 		return nil
-	case o.inForce():
-		return o.waiting
 	}
 	return o.errors()
 }

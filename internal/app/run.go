@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -67,6 +68,9 @@ type service struct {
 // Run is the daemon: it handles the entries of the journal until ctx ends, and then stops
 // within a bounded time, with everything committed.
 func Run(ctx context.Context, o RunOptions) error {
+	// A panic would end the process with exit status 2, that of a faulty configuration, after which systemd does not start it again. So
+	// it ends by a signal.
+	debug.SetTraceback("crash")
 	s := &service{
 		opts: o, started: time.Now(), log: journal.NewLogger(journal.LoggerOptions{Version: o.Version}),
 		effects: &effects{host: hostName(), now: time.Now}, letters: make(chan mail.Message, 1),

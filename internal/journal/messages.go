@@ -57,10 +57,12 @@ const (
 	MsgDropped = "7b56147739c64804a993be6e65570f94"
 	// MsgControlFailed: the control socket does not work any more.
 	MsgControlFailed = "5d8835f7679441ed8a81add24ec644fd"
-	// MsgReloaded: another configuration is in force from now on; what of it is not is told by lines of their own.
+	// MsgReloaded: another configuration is in force from now on.
 	MsgReloaded = "43bf3a885bfd425196e1f8b2b36581c5"
 	// MsgReloadFailed: the configuration could not be loaded again; the one before stays in force.
 	MsgReloadFailed = "121e4fadbdfa457d9457dfb5971359e5"
+	// MsgSettingWaits: a setting that was changed takes effect at the next start only.
+	MsgSettingWaits = "1a4e58bb78c24d87ad8839f8d3fe2ff4"
 	// MsgFragmentLeftOut: a fragment of the configuration has a fault, or depends on one that has; the rest is in force.
 	MsgFragmentLeftOut = "8862163761f14868b8d53697e9b27075"
 	// MsgLogAction: the message of an action_log.
@@ -97,7 +99,8 @@ var Messages = []MessageInfo{
 	{MsgReportSent, "MsgReportSent", 6, "The day's report is made, and on its way."},
 	{MsgDropped, "MsgDropped", 3, "Report lines or mails were left out because too many wait."},
 	{MsgControlFailed, "MsgControlFailed", 3, "The control socket does not work any more."},
-	{MsgReloaded, "MsgReloaded", 5, "The configuration was loaded again, and is in force; or what of it is not."},
+	{MsgReloaded, "MsgReloaded", 5, "The configuration was loaded again, and is in force."},
+	{MsgSettingWaits, "MsgSettingWaits", 4, "A setting was changed that takes effect at the next start only."},
 	{MsgReloadFailed, "MsgReloadFailed", 3, "The configuration could not be loaded again; the one before stays in force."},
 	{MsgFragmentLeftOut, "MsgFragmentLeftOut", 3, "A fragment of the configuration is left out because of a fault; the rest is in force."},
 	{MsgLogAction, "MsgLogAction", 6, "The message of an action_log, with the priority that its step gives."},
