@@ -196,7 +196,7 @@ func examplesOf(t *testing.T, page string) []example {
 func mustBeSound(t *testing.T, path string) {
 	t.Helper()
 	var faults bytes.Buffer
-	if err := Check(context.Background(), CheckOptions{Source: Source{Config: path}, Stdout: &faults}); err != nil {
+	if err := Check(context.Background(), CheckOptions{Source: Source{Config: path, Dirs: []string{""}}, Stdout: &faults}); err != nil {
 		t.Fatalf("check: %v\n%s", err, &faults)
 	}
 }

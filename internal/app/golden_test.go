@@ -131,7 +131,7 @@ func evaluate(t *testing.T, source, entries string) map[string]string {
 	}
 	got := map[string]string{}
 	var diagnostics bytes.Buffer
-	err := Check(context.Background(), CheckOptions{Source: Source{Config: "pyruse.json"}, Format: Text, Stdout: &diagnostics})
+	err := Check(context.Background(), CheckOptions{Source: Source{Config: "pyruse.json", Dirs: []string{""}}, Format: Text, Stdout: &diagnostics})
 	switch {
 	case errors.Is(err, ErrConfig):
 		got["diagnostics"] = diagnostics.String() + "exit 2\n"
@@ -150,7 +150,7 @@ func replay(t *testing.T, path, entries string) string {
 	t.Helper()
 	var effects bytes.Buffer
 	err := Replay(context.Background(), ReplayOptions{
-		Source: Source{Config: path}, Entries: "-", Stdin: strings.NewReader(entries),
+		Source: Source{Config: path, Dirs: []string{""}}, Entries: "-", Stdin: strings.NewReader(entries),
 		Format: JSON, Stdout: &effects, Stderr: io.Discard,
 	})
 	if err != nil {

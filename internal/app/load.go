@@ -161,6 +161,12 @@ func compile(sources *config.Sources, world newWorld) (*loaded, error) {
 				return
 			}
 			l.prog.compile(l.world, diags)
+			aside, err := replayWorld(&cfg.Settings, nil)
+			if err != nil {
+				failure = err
+				return
+			}
+			workflow.CheckOverridden(cfg, newRegistry(aside), entry.NewNames(nil), diags)
 		},
 		Links: workflow.CheckLinks,
 	})

@@ -218,7 +218,7 @@ func BenchmarkSwap(b *testing.B) {
 	for _, keys := range []int{0, 100_000} {
 		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
 			load := func() *loaded {
-				l, err := load(Source{Config: filepath.Join(root, "docs/examples/server/pyruse.json")},
+				l, err := load(Source{Config: filepath.Join(root, "docs/examples/server/pyruse.json"), Dirs: []string{""}},
 					func(c *config.Settings) (*action.World, error) { return replayWorld(c, nil) })
 				if err != nil || !l.usable() {
 					b.Fatalf("%v, %+v", err, l)

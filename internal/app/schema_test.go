@@ -368,7 +368,7 @@ func checkFaults(t *testing.T, source string) []string {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	err := Check(context.Background(), CheckOptions{Source: Source{Config: path}, Format: JSON, Stdout: &out})
+	err := Check(context.Background(), CheckOptions{Source: Source{Config: path, Dirs: []string{""}}, Format: JSON, Stdout: &out})
 	if err != nil && !errors.Is(err, ErrConfig) {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ const analysisPage = root + "/docs/reference/analysis.md"
 func warnings(t *testing.T, path string) []string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := Check(context.Background(), CheckOptions{Source: Source{Config: path}, Format: JSON, Stdout: &out}); err != nil {
+	if err := Check(context.Background(), CheckOptions{Source: Source{Config: path, Dirs: []string{""}}, Format: JSON, Stdout: &out}); err != nil {
 		t.Fatalf("check: %v\n%s", err, &out)
 	}
 	var codes []string

@@ -551,3 +551,43 @@ func link(n *Node) *Link {
 	}
 	return &Link{n.Text, n.Pos}
 }
+
+// Overridden returns the chains of all files that are used which are not in force, because another file overrides or deletes them: what is
+// wrong with them is a fault of their file all the same.
+func (c *Config) Overridden(diags *Diagnostics) []Chain {
+	inForce := map[*Node]bool{}
+	if c.chains != nil {
+		for _, m := range c.chains.Members {
+			inForce[m.Value.Get(keySteps)] = true
+		}
+	}
+	var list []Chain
+	for _, x := range c.sources.list {
+		actions := x.root.Get(keyActions)
+		if x.State != Used || actions == nil {
+			continue
+		}
+		for _, m := range actions.Members {
+			steps := m.Value.Get(keySteps)
+			if enabled := m.Value.Get(keyEnabled); steps == nil || inForce[steps] || enabled != nil && !enabled.Bool {
+				continue
+			}
+			chain := Chain{Label: m.Name, Pos: m.NamePos}
+			for i, n := range steps.Elems {
+				chain.Steps = append(chain.Steps, c.readStep(n, fmt.Sprintf("%s[%d]", m.Name, i), diags))
+			}
+			list = append(list, chain)
+		}
+	}
+	return list
+}
+
+// Names reports whether any file has a chain of that label, also one that is left out.
+func (c *Config) Names(label string) bool {
+	for _, x := range c.sources.list {
+		if x.root.Get(keyActions).Get(label) != nil {
+			return true
+		}
+	}
+	return false
+}

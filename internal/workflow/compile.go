@@ -81,6 +81,31 @@ func Compile(cfg *config.Config, reg *Registry, names *entry.Names, diags *confi
 	return g
 }
 
+// CheckOverridden reports the errors of the chains that are not in force because another file overrides or deletes them. reg and names are not
+// those of the workflow: nothing of these chains is to be known to it.
+func CheckOverridden(cfg *config.Config, reg *Registry, names *entry.Names, diags *config.Diagnostics) {
+	var found config.Diagnostics
+	for _, c := range cfg.Overridden(&found) {
+		for j := range c.Steps {
+			s := &c.Steps[j]
+			origin := Origin{c.Label, j}
+			for _, to := range []*config.Link{s.Then, s.Else} {
+				if to != nil && !cfg.Names(to.Label) {
+					found.Errorf(to.Pos, "", "%s: there is no chain %q", origin, to.Label)
+				}
+			}
+			if s.Module != "" {
+				buildStep(&node{}, reg, NewBuild(names, origin, s, &found))
+			}
+		}
+	}
+	for _, d := range found.Sorted() {
+		if d.Severity == config.Error {
+			diags.Report(d)
+		}
+	}
+}
+
 // CheckLinks reports the links that lead nowhere, or in a loop, without building the steps.
 func CheckLinks(cfg *config.Config, diags *config.Diagnostics) { resolveLinks(cfg, diags) }
 
