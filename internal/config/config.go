@@ -59,14 +59,6 @@ func (c *Config) Main() string {
 	return c.sources.main.File.Name
 }
 
-// Sources returns all sources, also those that are not used, in their order.
-func (c *Config) Sources() []*Source {
-	if c.sources == nil { // it was not read from anywhere
-		return nil
-	}
-	return c.sources.list
-}
-
 // Forget gives up what was read, but for the settings, the chains, and the names of the sources. Afterwards At, NoChain and all that prints
 // the configuration must not be called.
 func (c *Config) Forget() {

@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // Jump says whether a chain is a jump chain, which is entered by name only.
 type Jump uint8
 
@@ -24,10 +26,8 @@ func readJump(chain *Node) Jump {
 // Composed reports whether the configuration has parts that can be taken away without those who need them: fragments, or chains
 // that are not enabled.
 func (c *Config) Composed() bool {
-	for _, x := range c.Sources() {
-		if x.Layer == LayerFragment && x.State != Missing {
-			return true
-		}
+	if c.sources != nil && slices.ContainsFunc(c.sources.list, func(x *Source) bool { return x.Layer == LayerFragment && x.State != Missing }) {
+		return true
 	}
 	for _, chain := range c.Chains {
 		if chain.Disabled {
