@@ -22,17 +22,23 @@ const (
 // What is written is a guess: what lookaround, a condition or a greedy neighbour makes of it is only known
 // when it is searched. So each guess is searched, and where it fails there is another.
 func (p *pattern) sample(values map[int]string) (text string, ok bool) {
+	text, ok, _ = p.sampleCounting(values)
+	return text, ok
+}
+
+// sampleCounting is sample, and counts the work, see maxSampleWork.
+func (p *pattern) sampleCounting(values map[int]string) (text string, ok bool, work int) {
 	wanted := map[*node]bool{}
 	for group := range values {
 		path := p.tree.path(group + 1)
 		if path == nil {
-			return "", false
+			return "", false, 0
 		}
 		for _, n := range path {
 			wanted[n] = true
 		}
 	}
-	size, work := p.tree.inspect().size, 0
+	size := p.tree.inspect().size
 	for _, taste := range sampleTastes() {
 		w := sampler{taste: taste, values: values, wanted: wanted, captured: map[int]string{}}
 		if !w.node(p.tree) {
@@ -44,14 +50,14 @@ func (p *pattern) sample(values map[int]string) (text string, ok bool) {
 			continue // the next may be shorter
 		}
 		matched, err := p.captures(text, values)
-		if matched {
-			return text, true
-		}
 		if work += cost; err != nil {
 			work += maxSampleWork / 2 // its budget is spent, and likely to be spent again; twice is enough
 		}
+		if matched {
+			return text, true, work
+		}
 	}
-	return "", false
+	return "", false, work
 }
 
 // captures reports whether the first match in text captures exactly these values. The error is errBudget.
