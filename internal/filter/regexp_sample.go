@@ -2,6 +2,7 @@ package filter
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -58,6 +59,34 @@ func (p *pattern) sampleCounting(values map[int]string) (text string, ok bool, w
 		}
 	}
 	return "", false, work
+}
+
+// samples returns different texts that the expression matches, as few as one or none.
+func (p *pattern) samples() []string {
+	const most = 12 // branches of an alternation, say
+	var list []string
+	size, work := p.tree.inspect().size, 0
+	for _, taste := range sampleTastes() {
+		w := sampler{taste: taste, captured: map[int]string{}}
+		if !w.node(p.tree) || slices.Contains(list, w.text.String()) {
+			continue
+		}
+		text := w.text.String()
+		if work += size * (len(text) + 1); work > maxSampleWork {
+			break
+		}
+		matched, err := p.captures(text, nil)
+		if err != nil {
+			break
+		}
+		if matched {
+			list = append(list, text)
+		}
+		if len(list) == most {
+			break
+		}
+	}
+	return list
 }
 
 // captures reports whether the first match in text captures exactly these values. The error is errBudget.
