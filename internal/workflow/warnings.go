@@ -114,6 +114,10 @@ func (a *analysis) reason(i int32) (reason, hint string) {
 			return fmt.Sprintf("the journal's %s may be missing, but it is never null", name), `filter_in with "values": [null] passes for a missing field`
 		case entry.KindOf(name) == entry.Time: // the module has warned of it
 			return "", ""
+		case entry.KindOf(name) == entry.Int && slices.ContainsFunc(q.Values, beyondInts): // likewise
+			return "", ""
+		case entry.KindOf(name) == entry.Int:
+			return fmt.Sprintf("the journal's %s is a whole number, or a text", name), "compare it with a whole number"
 		}
 		return fmt.Sprintf("the journal's %s is a text", name), "compare it with a text, in quotes"
 	}
@@ -129,6 +133,15 @@ func (a *analysis) reason(i int32) (reason, hint string) {
 		hint = "what is captured is a text, even where it looks like a number; compare it with a text, in quotes"
 	}
 	return strings.Join(told, ", and "), hint
+}
+
+// beyondInts reports whether a value is a number, and beyond all integers of 64 bits.
+func beyondInts(v entry.Value) bool {
+	if !v.IsNumber() {
+		return false
+	}
+	_, _, beyond := floorOf(v)
+	return beyond != 0
 }
 
 // bearing returns steps on every way to a filter that together decide it, and no more than are needed; none if that takes what
