@@ -86,6 +86,7 @@ type Work struct {
 	// Counter is the category of the counter that the action raises or resets.
 	Counter string
 	Raises  bool
+	Grace   bool // after a reset, raises are ignored for a while
 }
 
 // Read is a field that an action reads.
