@@ -26,7 +26,9 @@ func (a *counterRaise) Works(*entry.Names) workflow.Work {
 
 // Works tells the static analysis which fields the action works with.
 func (a *counterReset) Works(*entry.Names) workflow.Work {
-	return countWork(a.category, a.key, a.save, workflow.StoresZero)
+	w := countWork(a.category, a.key, a.save, workflow.StoresZero)
+	w.Grace = a.grace > 0
+	return w
 }
 
 func countWork(c *Category, key, save entry.Slot, what workflow.Stored) workflow.Work {

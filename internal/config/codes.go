@@ -8,7 +8,7 @@ type Code string
 // The kinds of faults that have no name of their own.
 const (
 	CodeInvalid    Code = "invalid"    // an error
-	CodeSuspicious Code = "suspicious" // a warning
+	CodeSuspicious Code = "suspicious" // a warning; if it is about a step, it can be switched off as those below
 )
 
 // The warnings of the static analysis. Each can be switched off at its step: "allow": ["forgeable-ban: the reason"].
@@ -24,13 +24,13 @@ const (
 	CodeForgeableBan     Code = "forgeable-ban"
 )
 
-// Rule is a kind of warning that the static analysis gives.
+// Rule is a kind of warning about a step.
 type Rule struct {
 	Code Code
 	Text string // what it means, one sentence
 }
 
-// Rules lists the warnings of the static analysis; docs/reference/analysis.md explains them.
+// Rules lists the kinds of warnings that a step can switch off; docs/reference/analysis.md explains them.
 var Rules = []Rule{
 	{CodeUnreachableChain, "No entry can get to this chain."},
 	{CodeUnreachableStep, "The step stands behind an explicit then, which leaves the chain."},
@@ -41,6 +41,7 @@ var Rules = []Rule{
 	{CodeEmptyMatch, "The regular expression matches the empty text, and so a missing field."},
 	{CodeLooseAddress, "Other text of the log, which a stranger may have chosen, can be captured as the address."},
 	{CodeForgeableBan, "Any local user can have any address banned, because nothing on the way to the ban asks for a field that journald vouches for."},
+	{CodeSuspicious, "Something is legal, but hardly meant."},
 }
 
 // IsRule reports whether a code is that of a Rule.

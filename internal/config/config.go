@@ -467,7 +467,9 @@ func (c *Config) readStep(n *Node, name string, diags *Diagnostics) Step {
 	step.Else = link(n.Get("else"))
 	step.Allow = readAllow(n.Get("allow"), name, diags)
 	if step.IsAction && step.Else != nil {
-		diags.Warnf(step.Else.Pos, "remove it", `%s: an action has no "else"; it is ignored`, name)
+		if !step.Allows(CodeSuspicious) {
+			diags.Warnf(step.Else.Pos, "remove it", `%s: an action has no "else"; it is ignored`, name)
+		}
 		step.Else = nil
 	}
 	return step

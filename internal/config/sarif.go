@@ -64,10 +64,7 @@ type (
 
 // sarifRules are all kinds of faults.
 func sarifRules() []sarifRule {
-	rules := []sarifRule{
-		{string(CodeInvalid), sarifText{"The configuration has an error."}},
-		{string(CodeSuspicious), sarifText{"Something is legal, but hardly meant."}},
-	}
+	rules := []sarifRule{{string(CodeInvalid), sarifText{"The configuration has an error."}}}
 	for _, r := range Rules {
 		rules = append(rules, sarifRule{string(r.Code), sarifText{r.Text}})
 	}

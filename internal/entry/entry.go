@@ -187,6 +187,12 @@ func (e *Entry) parse(s Slot) Value {
 	return StringValue(e.keep(data))
 }
 
+// IsInt reports whether a text is that of an integer, which an integer field takes for the number.
+func IsInt(s string) bool {
+	_, ok := parseInt([]byte(s))
+	return ok
+}
+
 // parseInt reads a decimal integer. Fields that often are none, such as
 // _SYSTEMD_SESSION=c1, do not cost the error that strconv makes of them.
 func parseInt(data []byte) (int64, bool) {

@@ -36,7 +36,7 @@ func newCompare(b *workflow.Build, sign int) workflow.Filter {
 		return nil
 	}
 	if entry.KindOf(args.Field) != entry.UUID { // a UUID is compared as its text, with any text
-		warnKind(b, "value", args.Field, v)
+		warnKind(b, "value", args.Field, args.Value, v)
 	}
 	return &compare{field, v, sign}
 }

@@ -129,6 +129,18 @@ func (f *pcre) Sample(values map[entry.Slot]string) (string, bool) {
 	return "", false
 }
 
+// maxSamples bounds the expressions of which there are Samples.
+const maxSamples = 100
+
+// Samples returns some texts for each of the first expressions.
+func (f *pcre) Samples() []string {
+	var list []string
+	for i := range f.searches[:min(len(f.searches), maxSamples)] {
+		list = append(list, f.searches[i].re.samples()...)
+	}
+	return list
+}
+
 // matchesNothing reports whether the expression is found in the empty text.
 func (s *search) matchesNothing() bool {
 	ok, err := s.re.search("", s.groups)

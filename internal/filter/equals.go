@@ -27,7 +27,7 @@ func newEquals(b *workflow.Build) workflow.Filter {
 	if !ok || !scalar {
 		return nil
 	}
-	warnKind(b, "value", args.Field, v)
+	warnKind(b, "value", args.Field, args.Value, v)
 	return &equals{field, alike(nil, v)}
 }
 
@@ -60,14 +60,12 @@ func newIn(b *workflow.Build) workflow.Filter {
 	if !list {
 		return nil
 	}
-	if len(values) == 0 {
-		b.Warn("values", "", `"values" is empty: the filter never passes`)
-	}
+	warnEmpty(b, "values")
 	f := &in{field: field}
 	for _, n := range values {
 		v, scalar := b.Scalar(n, "")
 		if ok = ok && scalar; scalar {
-			warnKind(b, "values", args.Field, v)
+			warnKind(b, "values", args.Field, n, v)
 			f.wanted = alike(f.wanted, v)
 		}
 	}

@@ -6,6 +6,7 @@
 package filter
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/pyruse/pyruse/internal/entry"
@@ -33,20 +34,34 @@ func fieldSlot(b *workflow.Build, field string) (entry.Slot, bool) {
 	return b.Slot(field), field != ""
 }
 
-// warnKind warns of a value that a journal field of that name has no chance to be equal to, or to be compared with.
-func warnKind(b *workflow.Build, arg, field string, v entry.Value) {
+// warnKind warns of a value, which stands at n, that a journal field of that name has no chance to be equal to, or to be compared with.
+func warnKind(b *workflow.Build, arg, field string, n *workflow.Arg, v entry.Value) {
 	kind := entry.KindOf(field)
 	if v.Kind() == entry.Null || kind == entry.String {
 		return
 	}
 	_, uuid := entry.ParseUUID(v.Str())
 	switch {
-	case kind == entry.Int && v.Kind() == entry.String:
-		b.Warn(arg, "write the number without quotes", "%s is an integer, %q is a string: they never agree", field, v.Str())
+	case kind == entry.Int && v.Kind() == entry.String: // a text that is no integer stays a text in the entry, too
+		if entry.IsInt(v.Str()) {
+			b.Warn(arg, "write the number without quotes", "%s is an integer, %q is a string: they never agree", field, v.Str())
+		}
+	case kind == entry.Int && v.Kind() == entry.Float && beyondInts(v.Float()):
+		b.Warn(arg, "an integer has 64 bits: -9223372036854775808 to 9223372036854775807", "%s is an integer, and never as far from 0 as %.48s", field, n.Text)
 	case kind == entry.UUID && !uuid:
 		b.Warn(arg, "32 hexadecimal digits, with or without hyphens", "%s is a UUID, %s is none: they never agree", field, quoted(v.Text()))
 	case kind == entry.Time:
 		b.Warn(arg, "", "%s is a time, which cannot be compared with %s", field, quoted(v.Text()))
+	}
+}
+
+// beyondInts reports whether a number is none of the 64-bit integers, nor between them.
+func beyondInts(f float64) bool { return f < math.MinInt64 || f >= math.MaxInt64 } // as float64, which is 2^63
+
+// warnEmpty warns of a list without elements, but not of a named one: fragments may extend it.
+func warnEmpty(b *workflow.Build, arg string) {
+	if n := b.Arg(arg); len(n.Elems) == 0 && !n.Named {
+		b.Warn(arg, "", "%q is empty: the filter never passes", arg)
 	}
 }
 

@@ -422,6 +422,11 @@ func TestFaults(t *testing.T) {
 		{"filter_equals", `{"field": "V", "value": 1e999}`, []string{`f:2:25: error: the number 1e999 is out of range`}},
 		{"filter_equals", `{"field": "PRIORITY", "value": "3"}`,
 			[]string{`f:2:32: warning: PRIORITY is an integer, "3" is a string: they never agree (write the number without quotes)`}},
+		{"filter_equals", `{"field": "_SYSTEMD_SESSION", "value": "c1"}`, nil},
+		{"filter_equals", `{"field": "_SYSTEMD_SESSION", "value": "99999999999999999999"}`, nil},
+		{"filter_equals", `{"field": "PRIORITY", "value": 9223372036854775807}`, nil},
+		{"filter_equals", `{"field": "PRIORITY", "value": 9223372036854775808}`, []string{`f:2:32: warning: PRIORITY is an integer, and never as far from 0 as 9223372036854775808 ` +
+			`(an integer has 64 bits: -9223372036854775808 to 9223372036854775807)`}},
 		{"filter_in", `{"field": "V", "values": 3}`, []string{`f:2:26: error: "values" is a number; it must be a list (filter_equals takes a single value)`}},
 		{"filter_in", `{"field": "V", "values": [1, {}, [2]]}`, []string{
 			`f:2:30: error: an object cannot be a value; a number, a string, a boolean or null can`,

@@ -30,9 +30,7 @@ func newInNetworks(b *workflow.Build) workflow.Filter {
 	if !list {
 		return nil
 	}
-	if len(nets) == 0 {
-		b.Warn("nets", "", `"nets" is empty: the filter never passes`)
-	}
+	warnEmpty(b, "nets")
 	var prefixes []netip.Prefix
 	for _, n := range nets {
 		p, net := b.Net(n)

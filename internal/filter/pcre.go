@@ -119,7 +119,7 @@ type pcre struct {
 func newSearches(b *workflow.Build, name string, expressions []*workflow.Arg, save []string) workflow.Filter {
 	field, ok := fieldSlot(b, name)
 	if len(expressions) == 0 {
-		b.Warn("re", "", `"re" is empty: the filter never passes`)
+		warnEmpty(b, "re")
 	}
 	f := &pcre{field: field}
 	for _, n := range expressions {

@@ -61,10 +61,10 @@ func (n *node) edges() edges {
 // "because"; "" if it cannot. The group is pinned where everything between it and the beginning of the text is
 // fixed, or everything between it and the end; in the second case it must not contain blanks
 // either, as it might then begin within somebody's words. Strangers choose words, so what counts as fixed is
-// text that is written out, numbers, addresses, hexadecimal digits, punctuation, a run of blanks, and whatever is short.
+// text that is written out, numbers, addresses, hexadecimal digits, punctuation, a run of blanks, whatever is short, and
+// what ends at a delimiter, see class.
 //
-// The answer is about the place alone. It does not know what a program never writes, such as a bracket within a host
-// name; nor does it mind that `.*(?P<IP>[0-9.]+)$` leaves only the last digit to the group. A group that can
+// The answer is about the place alone. It does not know what a program never writes; nor does it mind that `.*(?P<IP>[0-9.]+)$` leaves only the last digit to the group. A group that can
 // never capture is not loose.
 func (p *pattern) looseGroup(group int) string {
 	a := p.place(group)
@@ -76,11 +76,11 @@ func (p *pattern) looseGroup(group int) string {
 	}
 	reason := "nothing ties it to the beginning of the text"
 	if a.before == tieWild {
-		reason = "text before it can be of any form"
+		reason = "others may choose text before it"
 	}
 	switch a.behind {
 	case tieWild:
-		return reason + ", and text behind it can be of any form"
+		return reason + ", and others may choose text behind it"
 	case tieNone:
 		return reason + ", and nothing ties it to the end of the text"
 	}
@@ -143,15 +143,18 @@ func (p *pattern) place(group int) place {
 	}
 	a := place{captures: true, blank: path[0].mayContain(' '), before: tieNone, behind: tieNone}
 	openBefore, openBehind := true, true // what is further out has a say
+	var nearBefore, nearBehind *near
 	for i, n := range path[1:] {
 		switch inner := path[i]; n.kind {
 		case nodeConcat:
 			at := slices.Index(n.subs, inner)
 			if openBefore {
-				a.before = sequenceTie(n.subs[:at], false, 1)
+				a.before = sequenceTie(n.subs[:at], false, 1, nearBefore)
+				nearBefore = &near{nodes: n.subs[:at], beyond: nearBefore}
 			}
 			if openBehind {
-				a.behind = sequenceTie(n.subs[at+1:], true, 1)
+				a.behind = sequenceTie(n.subs[at+1:], true, 1, nearBehind)
+				nearBehind = &near{nodes: n.subs[at+1:], beyond: nearBehind}
 			}
 		case nodeRepeat:
 			a.repeated = a.repeated || n.max > 1 || n.max == unlimited
@@ -199,8 +202,8 @@ var openSet = sync.OnceValue(func() runeSet {
 })
 
 // tie returns what n puts between what is beside it and the end of the text, or its beginning.
-// n is repeated up to times times, see multiply.
-func (n *node) tie(toEnd bool, times int) tie {
+// n is repeated up to times times, see multiply; towards the group, near is beside it.
+func (n *node) tie(toEnd bool, times int, beside *near) tie {
 	switch n.kind {
 	case nodeRune:
 		if times >= wildLength && openSet().contains(n.r) {
@@ -218,31 +221,42 @@ func (n *node) tie(toEnd bool, times int) tie {
 		}
 	case nodeLook:
 		// It consumes nothing, but one that reads the same way and gets to the end does tie.
-		if !n.negative && n.behind != toEnd && n.subs[0].tie(toEnd, 1) == tieFirm {
+		if !n.negative && n.behind != toEnd && n.subs[0].tie(toEnd, 1, beside) == tieFirm {
 			return tieFirm
 		}
 	case nodeRepeat:
-		if n.max == 0 {
-			return tieNone
-		}
-		if !n.onlyBlanks() {
-			times = multiply(times, n.max)
-		}
-		t := n.subs[0].tie(toEnd, times)
-		if n.min == 0 {
-			t = min(t, tieNone)
-		}
-		return t
+		return n.repeatTie(toEnd, times, beside)
 	case nodeAlternate, nodeCondition:
 		t := tieFirm
 		for _, s := range n.subs {
-			t = min(t, s.tie(toEnd, times))
+			t = min(t, s.tie(toEnd, times, beside))
 		}
 		return t
 	case nodeConcat, nodeCapture, nodeAtomic:
-		return sequenceTie(n.subs, toEnd, times)
+		return sequenceTie(n.subs, toEnd, times, beside)
 	}
 	return tieNone
+}
+
+// repeatTie is tie for a repetition.
+func (n *node) repeatTie(toEnd bool, times int, beside *near) tie {
+	if n.max == 0 {
+		return tieNone
+	}
+	if n.max != 1 { // another round may be beside it
+		beside = &near{nodes: n.subs, skips: true, beyond: beside}
+	}
+	if c, ok := n.subs[0].class(); ok && beside.delimits(c, toEnd, n.max != 1) {
+		return tieNone
+	}
+	if !n.onlyBlanks() {
+		times = multiply(times, n.max)
+	}
+	t := n.subs[0].tie(toEnd, times, beside)
+	if n.min == 0 {
+		t = min(t, tieNone)
+	}
+	return t
 }
 
 // onlyBlanks reports whether what n repeats is blanks and nothing else: however many, they are no words.
@@ -252,17 +266,118 @@ func (n *node) onlyBlanks() bool {
 }
 
 // sequenceTie is tie for a sequence of nodes.
-func sequenceTie(subs []*node, toEnd bool, times int) tie {
+func sequenceTie(subs []*node, toEnd bool, times int, beside *near) tie {
 	for i := range subs {
-		n := subs[i]
+		at, between := i, subs[:i]
 		if !toEnd {
-			n = subs[len(subs)-1-i]
+			at = len(subs) - 1 - i
+			between = subs[at+1:]
 		}
-		if t := n.tie(toEnd, times); t != tieNone {
+		if t := subs[at].tie(toEnd, times, &near{nodes: between, beyond: beside}); t != tieNone {
 			return t
 		}
 	}
 	return tieNone
+}
+
+// class is what a repetition of single characters takes: [^>] in [^>]*. It is fixed if it ends, towards the group, at a
+// delimiter that it does not take: a stranger would have to write the delimiter, too, and programs see to it that nobody does.
+// They don't with blanks and letters, so those delimit a listed class only, whose author has thought of all
+// that may stand there.
+type class struct {
+	set    runeSet
+	listed bool // its characters are listed, and no blank is among them
+}
+
+// class returns what n takes, if it is a single character.
+func (n *node) class() (class, bool) {
+	for n.kind == nodeConcat && len(n.subs) == 1 || n.kind == nodeCapture {
+		n = n.subs[0]
+	}
+	s, ok := n.one()
+	return class{s, ok && (n.kind == nodeRune || n.listed || n.fold) && !s.intersects(spaceSet())}, ok
+}
+
+// endsAt reports whether every member of s is a delimiter of the class.
+func (c class) endsAt(s runeSet) bool {
+	return !c.set.intersects(s) && (c.listed || !s.intersects(wordsAndBlanks()))
+}
+
+// wordsAndBlanks holds what delimits only what is listed.
+var wordsAndBlanks = sync.OnceValue(func() runeSet { return union(wordSet(), spaceSet()) })
+
+// near is what stands between a node and the captured group. nil is the group itself.
+type near struct {
+	nodes  []*node // in the order of the text
+	skips  bool    // they may be missing
+	beyond *near   // what comes then
+}
+
+// maxNear bounds the nodes that are looked at for one delimiter; a delimiter behind more than that is none.
+const maxNear = 256
+
+// delimits reports whether whatever begins here, coming from the class, is a delimiter of it. again says that here is another round of the
+// class itself, which is no matter.
+func (b *near) delimits(c class, toEnd, again bool) bool {
+	if again {
+		b = b.beyond
+	}
+	for left := maxNear; b != nil; b = b.beyond {
+		ok, through := sequenceDelimits(b.nodes, c, toEnd, &left)
+		if !ok {
+			return false
+		}
+		if !through && !b.skips {
+			return true
+		}
+	}
+	return false
+}
+
+// delimits reports whether whatever n begins with, coming from the class, is a delimiter of it; and whether n can be passed through without
+// a character, so that what comes then counts, too. It looks at no more than left nodes.
+func (n *node) delimits(c class, toEnd bool, left *int) (ok, through bool) {
+	if *left--; *left < 0 {
+		return false, false
+	}
+	switch n.kind {
+	case nodeRune:
+		return c.endsAt(runeSet{{n.r, n.r}}), false
+	case nodeSet:
+		return c.endsAt(n.set), false
+	case nodeBackref:
+		return false, false
+	case nodeAssert, nodeLook, nodeBack:
+		return true, true
+	case nodeRepeat:
+		if n.max == 0 {
+			return true, true
+		}
+		ok, through = n.subs[0].delimits(c, toEnd, left)
+		return ok, through || n.min == 0
+	case nodeAlternate, nodeCondition:
+		ok = true
+		for _, s := range n.subs {
+			one, thr := s.delimits(c, toEnd, left)
+			ok, through = ok && one, through || thr
+		}
+		return ok, through
+	}
+	return sequenceDelimits(n.subs, c, toEnd, left)
+}
+
+// sequenceDelimits is delimits for a sequence of nodes. Towards the end of the text, it is the last of them that comes first.
+func sequenceDelimits(subs []*node, c class, toEnd bool, left *int) (ok, through bool) {
+	for i := range subs {
+		n := subs[i]
+		if toEnd {
+			n = subs[len(subs)-1-i]
+		}
+		if ok, through := n.delimits(c, toEnd, left); !ok || !through {
+			return ok, false
+		}
+	}
+	return true, true
 }
 
 // multiply returns the product of a number of rounds with the max of a repetition; wildLength stands for that and more.

@@ -53,6 +53,7 @@ type node struct {
 	ascii    bool // \b, \B: words of ASCII characters; nodeBackref: with fold, ignore their case only
 	negative bool // nodeLook
 	behind   bool // nodeLook
+	listed   bool // nodeSet: written as a list of the characters that may stand there, see parser.class
 	r        rune
 	index    int
 	min, max int // nodeCapture: its width, if that is fixed; otherwise max is unlimited

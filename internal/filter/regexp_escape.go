@@ -192,8 +192,9 @@ func (p *parser) octal() (rune, bool) {
 	return rune(n), true
 }
 
-// class reads a character class behind its opening bracket.
-func (p *parser) class() runeSet {
+// class reads a character class behind its opening bracket. listed says that it is neither negated, nor takes in a class such as \w or \S, nor
+// spans all that \S has in ASCII: whoever wrote it knows what may stand there.
+func (p *parser) class() (set runeSet, listed bool) {
 	start := p.pos - 1
 	negated := p.accept("^")
 	var chars, classes runeSet
@@ -218,10 +219,11 @@ func (p *parser) class() runeSet {
 				chars = normalize(chars).fold(p.has(flagASCII))
 			}
 			s := union(chars, classes)
+			listed = !negated && !classes.contains('_') && !s.spans('!', '~')
 			if negated {
 				s = s.negate()
 			}
-			return s
+			return s, listed
 		}
 		from := p.pos
 		lo, set := p.member()

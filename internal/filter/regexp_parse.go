@@ -275,7 +275,8 @@ func (p *parser) atom() *node {
 	case '(':
 		return p.group()
 	case '[':
-		return &node{kind: nodeSet, set: p.class()}
+		set, listed := p.class()
+		return &node{kind: nodeSet, set: set, listed: listed}
 	case '\\':
 		return p.escape()
 	default:

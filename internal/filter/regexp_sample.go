@@ -2,6 +2,7 @@ package filter
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -22,17 +23,23 @@ const (
 // What is written is a guess: what lookaround, a condition or a greedy neighbour makes of it is only known
 // when it is searched. So each guess is searched, and where it fails there is another.
 func (p *pattern) sample(values map[int]string) (text string, ok bool) {
+	text, ok, _ = p.sampleCounting(values)
+	return text, ok
+}
+
+// sampleCounting is sample, and counts the work, see maxSampleWork.
+func (p *pattern) sampleCounting(values map[int]string) (text string, ok bool, work int) {
 	wanted := map[*node]bool{}
 	for group := range values {
 		path := p.tree.path(group + 1)
 		if path == nil {
-			return "", false
+			return "", false, 0
 		}
 		for _, n := range path {
 			wanted[n] = true
 		}
 	}
-	size, work := p.tree.inspect().size, 0
+	size := p.tree.inspect().size
 	for _, taste := range sampleTastes() {
 		w := sampler{taste: taste, values: values, wanted: wanted, captured: map[int]string{}}
 		if !w.node(p.tree) {
@@ -44,14 +51,42 @@ func (p *pattern) sample(values map[int]string) (text string, ok bool) {
 			continue // the next may be shorter
 		}
 		matched, err := p.captures(text, values)
-		if matched {
-			return text, true
-		}
 		if work += cost; err != nil {
 			work += maxSampleWork / 2 // its budget is spent, and likely to be spent again; twice is enough
 		}
+		if matched {
+			return text, true, work
+		}
 	}
-	return "", false
+	return "", false, work
+}
+
+// samples returns different texts that the expression matches, as few as one or none.
+func (p *pattern) samples() []string {
+	const most = 12 // branches of an alternation, say
+	var list []string
+	size, work := p.tree.inspect().size, 0
+	for _, taste := range sampleTastes() {
+		w := sampler{taste: taste, captured: map[int]string{}}
+		if !w.node(p.tree) || slices.Contains(list, w.text.String()) {
+			continue
+		}
+		text := w.text.String()
+		if work += size * (len(text) + 1); work > maxSampleWork {
+			break
+		}
+		matched, err := p.captures(text, nil)
+		if err != nil {
+			break
+		}
+		if matched {
+			list = append(list, text)
+		}
+		if len(list) == most {
+			break
+		}
+	}
+	return list
 }
 
 // captures reports whether the first match in text captures exactly these values. The error is errBudget.

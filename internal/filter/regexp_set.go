@@ -80,6 +80,11 @@ func (s runeSet) contains(r rune) bool {
 	return found
 }
 
+// spans reports whether all code points from lo to hi are in s.
+func (s runeSet) spans(lo, hi rune) bool {
+	return slices.ContainsFunc(s, func(x runeRange) bool { return x.lo <= lo && hi <= x.hi })
+}
+
 // fromTables returns the union of Unicode tables. Surrogates are no characters and left out.
 func fromTables(tables ...*unicode.RangeTable) runeSet {
 	out := runeSet{}

@@ -99,22 +99,22 @@ func (b *Build) FaultWord(arg, word string, legal []string) {
 	b.Fault(arg, config.DidYouMean(word, legal), "%q is %q; it must be one of %v", arg, word, legal)
 }
 
-// Warn reports a warning at an argument.
+// Warn reports a warning at an argument, unless the step allows what is suspicious.
 func (b *Build) Warn(arg, hint, format string, args ...any) {
 	b.WarnAt(b.at(arg), hint, format, args...)
 }
 
-// WarnAt reports a warning at a place within an argument.
+// WarnAt reports a warning at a place within an argument, unless the step allows what is suspicious.
 func (b *Build) WarnAt(pos config.Pos, hint, format string, args ...any) {
-	b.diags.Warnf(pos, hint, "%s: %s", b.Origin, fmt.Sprintf(format, args...))
+	b.WarnRule(config.CodeSuspicious, pos, hint, format, args...)
 }
 
-// WarnRule reports a warning of the static analysis at a place within an argument, unless the step allows it.
+// WarnRule reports a warning of some kind at a place within an argument, unless the step allows it.
 func (b *Build) WarnRule(code Code, pos config.Pos, hint, format string, args ...any) {
 	warnRule(b.diags, b.step, code, pos, hint, fmt.Sprintf("%s: %s", b.Origin, fmt.Sprintf(format, args...)))
 }
 
-// warnRule reports a warning of the static analysis, unless the step allows it.
+// warnRule reports a warning about a step, unless the step allows it.
 func warnRule(diags *config.Diagnostics, step *config.Step, code config.Code, pos config.Pos, hint, message string) {
 	if !step.Allows(code) {
 		diags.Report(config.Diagnostic{Severity: config.Warning, Code: code, Pos: pos, Message: message, Hint: hint})

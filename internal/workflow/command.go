@@ -21,7 +21,7 @@ type sender struct {
 // senders are those that every machine has, the handiest first.
 var senders = []sender{
 	{"syslog", fieldMap{"PRIORITY": "5", "SYSLOG_FACILITY": "1", "SYSLOG_IDENTIFIER": "user"}, loggerCommand, loggerTakes},
-	{"journal", fieldMap{}, journaldCommand, func(name, _ string) bool { return isJournalName(name) }},
+	{"journal", fieldMap{}, journaldCommand, journaldTakes},
 	{"stdout", fieldMap{"PRIORITY": "6", "SYSLOG_IDENTIFIER": "cat"}, catCommand, catTakes},
 }
 
@@ -55,7 +55,6 @@ func (m *parcel) want(s sender, fields fieldMap, name, text string) bool {
 	switch {
 	case name == "_TRANSPORT":
 		return text == s.transport
-	case name == "_HOSTNAME" || name == "_MACHINE_ID" || name == "_BOOT_ID": // of the machine that it is done on
 	case name == "_COMM" && s.transport != "stdout" && programName.MatchString(text):
 		m.comm = text
 		fields["_EXE"] = "/tmp/" + text
@@ -86,6 +85,11 @@ func loggerTakes(name, text string) bool {
 		return text != "" && text == strings.TrimSpace(text) && len(text) <= 1000 // logger cuts at 1 KiB
 	}
 	return false
+}
+
+// journaldTakes: logger --journald drops blanks at the end of a line.
+func journaldTakes(name, text string) bool {
+	return isJournalName(name) && text == strings.TrimSpace(text)
 }
 
 func catTakes(name, text string) bool {

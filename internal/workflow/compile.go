@@ -165,8 +165,8 @@ func (l *linker) findTargets() {
 					continue
 				}
 				if l.chains[t].config.Disabled {
-					l.diags.Warnf(to.Pos, fmt.Sprintf("entries go on with what follows the chain %q, as if %q had no steps", c.config.Label, to.Label),
-						"%s leads to the chain %q, which is not enabled", Origin{c.config.Label, j}, to.Label)
+					warnRule(l.diags, s, config.CodeSuspicious, to.Pos, fmt.Sprintf("entries go on with what follows the chain %q, as if %q had no steps", c.config.Label, to.Label),
+						fmt.Sprintf("%s leads to the chain %q, which is not enabled", Origin{c.config.Label, j}, to.Label))
 				}
 				c.targets = append(c.targets, target{t, Origin{c.config.Label, j}, to.Pos})
 			}

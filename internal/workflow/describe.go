@@ -62,6 +62,8 @@ type Capturer interface {
 	Loose(field entry.Slot) []Looseness
 	// Sample returns a text that passes, and of which these texts are captured.
 	Sample(values map[entry.Slot]string) (text string, ok bool)
+	// Samples returns texts that pass, of different forms where it knows any.
+	Samples() []string
 }
 
 // Looseness is an expression with a loose capture.
@@ -84,6 +86,7 @@ type Work struct {
 	// Counter is the category of the counter that the action raises or resets.
 	Counter string
 	Raises  bool
+	Grace   bool // after a reset, raises are ignored for a while
 }
 
 // Read is a field that an action reads.

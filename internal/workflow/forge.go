@@ -16,6 +16,8 @@ const (
 	maxAttempts = 16     // in one report; further warnings go without
 	maxWayShown = 200    // steps of a way, the last ones, whose fields are named
 	maxWayTried = 20_000 // steps of a way for which a command is sought
+	maxCommand  = 500    // bytes of a command
+	maxCounting = 50_000 // steps in which counters are tried out
 )
 
 // victim is the address that forged entries have banned; it belongs to nobody (RFC 5737).
@@ -120,7 +122,7 @@ type forgery struct {
 	steps  map[entry.Slot]bool   // fields that steps store on the way
 	counts map[entry.Slot]bool   // of those: counters
 
-	outside bool // some filter must not be asked
+	unknown bool // some filter must not be asked, or asks for what differs from machine to machine
 }
 
 // newForgery returns what is needed to write an entry that goes a way, and whether there can be one.
@@ -131,15 +133,37 @@ func (a *analysis) newForgery(w *way, banned entry.Slot) (*forgery, bool) {
 
 // command returns a command that sends an entry along the way, "" if none could be found and confirmed.
 func (f *forgery) command() string {
-	if f.path == nil || f.outside {
+	if f.path == nil || f.unknown {
+		return ""
+	}
+	times := f.repetitions()
+	if times == 0 {
 		return ""
 	}
 	for _, s := range senders {
-		if command := f.send(s); command != "" {
-			return command + f.repetition()
+		switch command := f.send(s); {
+		case command == "" || len(command) > maxCommand:
+		case times > 1:
+			return fmt.Sprintf("%s (%d times)", command, times)
+		default:
+			return command
 		}
 	}
 	return ""
+}
+
+// machineFields are those of the machine, and givenOut those that are given out anew all the time: nobody knows what a
+// command will find there.
+var (
+	machineFields = []string{"_HOSTNAME", "_MACHINE_ID", "_BOOT_ID"}
+	givenOut      = []string{"_PID", "_SYSTEMD_SESSION", "_AUDIT_SESSION"}
+)
+
+// isKnown reports whether the answer of a filter can be told without knowing the machine, and who sends.
+func (f *forgery) isKnown(s source) bool {
+	q := &f.a.queries[s.node]
+	name := f.a.names.Name(q.Field)
+	return !q.Outside && (f.steps[q.Field] || !slices.Contains(machineFields, name) && (s.how != passed || !slices.Contains(givenOut, name)))
 }
 
 // follow collects what is known at the end of the way, and reports whether the way can be gone.
@@ -165,7 +189,7 @@ func (f *forgery) follow() bool {
 		if k == nil {
 			return false
 		}
-		f.outside = f.outside || q.Outside
+		f.unknown = f.unknown || !f.isKnown(s)
 		f.facts[q.Field] = k
 		if s.how == passed {
 			for _, c := range q.Stores {
@@ -270,19 +294,70 @@ func (f *forgery) arrives(fields fieldMap) bool {
 	return j.entry.Get(f.banned).Text() == victim
 }
 
-// repetition says how often a command must be given for the counters on the way.
-func (f *forgery) repetition() string {
-	times := int64(1)
-	for slot := range f.counts {
-		if k := f.facts[slot]; f.counts[slot] && k.kinds&numberKinds != 0 {
-			low, _ := k.span(f.a.values, numberKinds, func(k *known) span { return k.numbers }).ints()
-			times = max(times, low)
+// repetitions returns how often an entry must come until it gets to the end, because of counters on the way; 0 if that is too often, or if
+// it never does, as a counter that was reset ignores what comes. An entry that leaves the way earlier is
+// taken to change no counter any more.
+func (f *forgery) repetitions() int {
+	type counter struct {
+		category string
+		key      entry.Slot
+	}
+	counts, ignores := map[counter]int64{}, map[counter]bool{}
+	round := func(path []source) (arrives bool) {
+		j, values := f.a.judge, map[entry.Slot]int64{}
+		for _, s := range path {
+			w, q := &f.a.works[s.node], &f.a.queries[s.node]
+			if w.Counter != "" {
+				c := counter{w.Counter, w.Reads[0].Field}
+				if w.Raises && !ignores[c] {
+					counts[c]++
+				} else if !w.Raises {
+					counts[c], ignores[c] = 0, w.Grace
+				}
+				for _, x := range w.Stores {
+					values[x.Field] = counts[c]
+				}
+			}
+			if n, ok := values[q.Field]; ok && q.asked {
+				j.reset(fieldMap{})
+				j.entry.Set(q.Field, entry.IntValue(n))
+				if j.passes(s.node) != (s.how == passed) {
+					return false
+				}
+			}
+			for _, x := range q.Stores {
+				delete(values, x.Field)
+			}
+		}
+		return true
+	}
+	path := f.counting()
+	for times := 1; times*len(path) <= maxCounting; times++ {
+		if round(path) {
+			return times
 		}
 	}
-	if times == 1 {
-		return ""
+	return 0
+}
+
+// counting returns the steps of the way that have to do with counters.
+func (f *forgery) counting() []source {
+	counted := map[entry.Slot]bool{}
+	for _, s := range f.path {
+		if w := &f.a.works[s.node]; w.Counter != "" {
+			for _, x := range w.Stores {
+				counted[x.Field] = true
+			}
+		}
 	}
-	return fmt.Sprintf(" (%d times)", times)
+	var path []source
+	for _, s := range f.path {
+		q := &f.a.queries[s.node]
+		if f.a.works[s.node].Counter != "" || q.asked && (counted[q.Field] || slices.ContainsFunc(q.Stores, func(c Capture) bool { return counted[c.Field] })) {
+			path = append(path, s)
+		}
+	}
+	return path
 }
 
 // witness returns the text of a value that a field may have by what is known, but for the answers of opaque tests.

@@ -121,6 +121,10 @@ func (a *analysis) reason(i int32) (reason, hint string) {
 			return fmt.Sprintf("the journal's %s may be missing, but it is never null", name), `filter_in with "values": [null] passes for a missing field`
 		case entry.KindOf(name) == entry.Time: // the module has warned of it
 			return "", ""
+		case entry.KindOf(name) == entry.Int && slices.ContainsFunc(q.Values, beyondInts): // likewise
+			return "", ""
+		case entry.KindOf(name) == entry.Int:
+			return fmt.Sprintf("the journal's %s is a whole number, or a text", name), "compare it with a whole number"
 		}
 		return fmt.Sprintf("the journal's %s is a text", name), "compare it with a text, in quotes"
 	}
@@ -136,6 +140,15 @@ func (a *analysis) reason(i int32) (reason, hint string) {
 		hint = "what is captured is a text, even where it looks like a number; compare it with a text, in quotes"
 	}
 	return strings.Join(told, ", and "), hint
+}
+
+// beyondInts reports whether a value is a number, and beyond all integers of 64 bits.
+func beyondInts(v entry.Value) bool {
+	if !v.IsNumber() {
+		return false
+	}
+	_, _, beyond := floorOf(v)
+	return beyond != 0
 }
 
 // bearing returns steps on every way to a filter that together decide it, and no more than are needed; none if that takes what
@@ -214,7 +227,7 @@ func (a *analysis) tell(s source, about *query) string {
 	return fmt.Sprintf("%s has asked for %s", origin, q.Text)
 }
 
-// unsetFields warns of fields that are shown, counted by or banned, and that no way to the step has set.
+// unsetFields warns of fields that are shown, counted by, banned or remembered, and that no way to the step has set.
 func (a *analysis) unsetFields() {
 	for i := range a.works {
 		r := &a.results[i]
@@ -224,12 +237,15 @@ func (a *analysis) unsetFields() {
 		var told []entry.Slot
 		for j, read := range a.works[i].Reads {
 			name := a.names.Name(read.Field)
-			switch {
-			case r.set[j] || read.As != AsText && read.As != AsKey && read.As != AsBanned:
+			if r.set[j] || read.As == AsOther || slices.Contains(told, read.Field) {
 				continue
-			case isJournalName(name) && (a.storedBy[read.Field] < 0 || mayBeInJournal(name)):
-				continue
-			case slices.Contains(told, read.Field):
+			}
+			if isJournalName(name) && (a.storedBy[read.Field] < 0 || mayBeInJournal(name)) {
+				if other := a.otherCase(int32(i), read); other != "" {
+					told = append(told, read.Field)
+					a.warn(int32(i), config.CodeUnsetField, a.argPos(int32(i), read.Arg), fmt.Sprintf("did you mean %q?", other),
+						"%q is stored by no step on the way here, but %q is", name, other)
+				}
 				continue
 			}
 			told = append(told, read.Field)
@@ -240,6 +256,25 @@ func (a *analysis) unsetFields() {
 			a.warn(int32(i), config.CodeUnsetField, a.argPos(int32(i), read.Arg), a.meant(int32(i), name), "%q has no value: %s", name, reason)
 		}
 	}
+}
+
+// otherCase returns the field that steps on the way to a step store, and whose name differs only by case from that of one that is counted by,
+// banned, or remembered; "" if there is none. That the journal has the field is only taken for granted where it is known.
+func (a *analysis) otherCase(i int32, read Read) string {
+	name := a.names.Name(read.Field)
+	if read.As == AsText || read.As == AsKey && mayBeInJournal(name) { // no known field is an address
+		return ""
+	}
+	var others []string
+	a.results[i].fields.each(a.depth, func(slot int32, _ *tree[bool]) {
+		if other := a.names.Name(entry.Slot(slot)); strings.EqualFold(other, name) {
+			others = append(others, other)
+		}
+	})
+	if len(others) == 0 {
+		return ""
+	}
+	return slices.Min(others)
 }
 
 // meant returns a hint with the field that is meant by a name which nothing on the way to a step sets.
