@@ -186,7 +186,7 @@ func (l *loaded) forget() {
 // summary says in one line what was loaded.
 func (l *loaded) summary() string {
 	_, warnings := l.diags.Count()
-	return fmt.Sprintf("%s, %s", l.prog.cfg, plural(warnings, "warning"))
+	return fmt.Sprintf("%s, %s", l.prog.cfg, config.Count(warnings, "warning"))
 }
 
 // problem is what the administrator has to attend to, nil if there is nothing.
@@ -205,13 +205,6 @@ func (l *loaded) problem() *string {
 	}
 	text = config.Printable(text)
 	return &text
-}
-
-func plural(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // settings returns the settings that the daemon would run with, and writes all faults where the configuration cannot be run; then

@@ -185,6 +185,9 @@ func checkProgram(name string) error {
 // interpreterOf returns the interpreter of a script; "" for a program that needs none.
 func interpreterOf(path string) (string, error) {
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return "", nil // such as a setuid sendmail, which may be started all the same
+	}
 	if err != nil {
 		return "", fmt.Errorf("%s cannot be read: %w", path, err)
 	}

@@ -93,20 +93,20 @@ func (c *Config) String() string {
 		}
 	}
 	if used > 0 {
-		parts = append(parts, count(used, "fragment"))
+		parts = append(parts, Count(used, "fragment"))
 	}
 	for _, chain := range c.Chains {
 		steps += len(chain.Steps)
 	}
-	text := fmt.Sprintf("%s: %s, %s", strings.Join(parts, " and "), count(len(c.Chains), "chain"), count(steps, "step"))
+	text := fmt.Sprintf("%s: %s, %s", strings.Join(parts, " and "), Count(len(c.Chains), "chain"), Count(steps, "step"))
 	if out := len(c.LeftOut()); out > 0 {
-		text += fmt.Sprintf("; %s left out because of faults", count(out, "fragment"))
+		text += fmt.Sprintf("; %s left out because of faults", Count(out, "fragment"))
 	}
 	return text
 }
 
-// count returns a number with its noun.
-func count(n int, noun string) string {
+// Count returns a number with its noun: 1 chain, 2 chains.
+func Count(n int, noun string) string {
 	if n != 1 {
 		noun += "s"
 	}
