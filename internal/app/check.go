@@ -37,7 +37,7 @@ func Check(ctx context.Context, o CheckOptions) error {
 	collectRarely()
 	l, err := o.load()
 	if errors.Is(err, config.ErrNoFile) && o.Format != Text { // machines want it in their format, too
-		return errors.Join(err, writeDiagnostics(o.Stdout, config.Fault(err), o.Format, false, o.Version))
+		return errors.Join(err, writeDiagnostics(o.Stdout, config.Fault(errors.New(fault(err))), o.Format, false, o.Version))
 	}
 	if err != nil {
 		return err

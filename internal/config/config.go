@@ -21,6 +21,7 @@ type Config struct {
 	lists   *Node                  // likewise
 	byLabel map[string]*Node       // the values in chains
 	guesses int                    // see instead
+	listed  int                    // values of named lists, where they are asked for
 }
 
 // At returns the place of a setting, "email" or "email.to"; that of the main file's object if it is not given.
@@ -301,8 +302,16 @@ func (c *Config) checkSettings(diags *Diagnostics) {
 			given = append(given, "journal."+key)
 		}
 	}
-	if len(given) > 1 { // that of the highest file is one too many
-		at := slices.MaxFunc(given, func(a, b string) int { return ComparePos(c.At(a), c.At(b)) })
+	if len(given) > 1 { // that of the highest fragment is one too many: it can be left out
+		fragment := func(key string) int {
+			if x := c.sources.of(c.At(key)); x != nil && x.Layer == LayerFragment {
+				return 1
+			}
+			return 0
+		}
+		at := slices.MaxFunc(given, func(a, b string) int {
+			return cmp.Or(cmp.Compare(fragment(a), fragment(b)), ComparePos(c.At(a), c.At(b)))
+		})
 		diags.Errorf(c.At(at), "keep one of them, and set the others to null", `"directory", "namespace" and "files" exclude each other`)
 	}
 }
@@ -388,8 +397,8 @@ func (c *Config) readChain(m Member, diags *Diagnostics) Chain {
 			chain.Order = order
 		}
 	}
-	if m.Value.Get(keyOrder) == nil && CompareFile(m.NamePos, m.Value.Pos) != 0 {
-		c.warnOrderLost(m, diags)
+	if CompareFile(m.NamePos, m.Value.Pos) != 0 {
+		c.warnLost(m, diags)
 	}
 	if n := m.Value.Get(keyEnabled); n != nil && n.Kind == Bool && !n.Bool {
 		chain.Disabled = true
@@ -414,26 +423,28 @@ func (c *Config) chainNames() []string {
 	}
 	var labels []string
 	for _, m := range c.chains.Members {
-		if m.Value.Kind == Object && m.Value.Get(keySteps) != nil {
+		if steps := m.Value.Get(keySteps); steps != nil && steps.Kind == Array {
 			labels = append(labels, m.Name)
 		}
 	}
 	return labels
 }
 
-// warnOrderLost warns of a chain that a list has overridden, and with its steps also its order.
-func (c *Config) warnOrderLost(m Member, diags *Diagnostics) {
-	for _, x := range slices.Backward(c.sources.list) {
-		if x.State != Used || x.File == m.Value.Pos.File {
+// warnLost warns of a chain that a list has overridden, and with its steps also what else was said of it.
+func (c *Config) warnLost(m Member, diags *Diagnostics) {
+	for _, key := range []string{keyOrder, keyEnabled, keyJump} {
+		if m.Value.Get(key) != nil {
 			continue
 		}
-		n := x.root.Get(keyActions).Get(m.Name).Get(keyOrder)
-		if n == nil || n.Kind != Number {
-			continue
+		for _, x := range slices.Backward(c.sources.list) {
+			n := x.root.Get(keyActions).Get(m.Name).Get(key)
+			if x.State != Used || x.File == m.Value.Pos.File || n == nil || n.Kind == Null {
+				continue
+			}
+			diags.Warnf(m.Value.Pos, fmt.Sprintf(`write {"steps": […]} to override the steps alone, or say %q as well`, key),
+				"a list overrides all that was said of the chain %q, also its %q: %s (%s)", m.Name, key, n.AppendJSON(nil), n.Pos.FileLine())
+			break
 		}
-		diags.Warnf(m.Value.Pos, fmt.Sprintf(`write {"steps": […]} to override the steps alone, or say "order": %d as well`, DefaultOrder),
-			"a list overrides all that was said of the chain %q, also its order %s (%s): it is %d now", m.Name, n.Text, n.Pos.FileLine(), DefaultOrder)
-		return
 	}
 }
 
@@ -547,8 +558,9 @@ func link(n *Node) *Link {
 }
 
 // Overridden returns the chains of all files that are used which are not in force, because another file overrides or deletes them: what is
-// wrong with them is a fault of their file all the same.
-func (c *Config) Overridden(diags *Diagnostics) []Chain {
+// wrong with their steps is a fault of their file all the same. Steps with named lists are not among them, since the lists are those that
+// are in force, and links are not looked at, since where they lead is another file's affair.
+func (c *Config) Overridden() []Chain {
 	inForce := map[*Node]bool{}
 	if c.chains != nil {
 		for _, m := range c.chains.Members {
@@ -568,7 +580,10 @@ func (c *Config) Overridden(diags *Diagnostics) []Chain {
 			}
 			chain := Chain{Label: m.Name, Pos: m.NamePos}
 			for i, n := range steps.Elems {
-				chain.Steps = append(chain.Steps, c.readStep(n, fmt.Sprintf("%s[%d]", m.Name, i), diags))
+				chain.Steps = append(chain.Steps, c.readStep(n, fmt.Sprintf("%s[%d]", m.Name, i), &Diagnostics{}))
+				if n.word("then") != nil {
+					break // what follows is never reached
+				}
 			}
 			list = append(list, chain)
 		}
@@ -576,12 +591,7 @@ func (c *Config) Overridden(diags *Diagnostics) []Chain {
 	return list
 }
 
-// Names reports whether any file has a chain of that label, also one that is left out.
-func (c *Config) Names(label string) bool {
-	for _, x := range c.sources.list {
-		if x.root.Get(keyActions).Get(label) != nil {
-			return true
-		}
-	}
-	return false
+// HasLists reports whether named lists stand in the arguments of the step.
+func (s *Step) HasLists() bool {
+	return s.Args != nil && slices.ContainsFunc(s.Args.Members, func(m Member) bool { return m.Value.Named })
 }

@@ -303,13 +303,13 @@ func (c *Candidate) fragment() (*fragment, error) {
 	} else {
 		f.shown = c.Name
 	}
-	switch {
-	case c.Path == "-":
+	if c.Path == "-" {
 		f.in = c.In
 		if c.Name == "" {
 			return nil, errors.New("a fragment from standard input needs a name: --as NAME")
 		}
-	case f.name != filepath.Base(f.name):
+	}
+	if f.name != filepath.Base(f.name) {
 		return nil, fmt.Errorf("%q is not the name of a file in a folder", f.name)
 	}
 	if !isFragmentName(f.name) {

@@ -29,12 +29,7 @@ func (c *Config) Composed() bool {
 	if c.sources != nil && slices.ContainsFunc(c.sources.list, func(x *Source) bool { return x.Layer == LayerFragment && x.State != Missing }) {
 		return true
 	}
-	for _, chain := range c.Chains {
-		if chain.Disabled {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Chains, func(chain Chain) bool { return chain.Disabled })
 }
 
 // chain returns the merged value of a chain.

@@ -39,6 +39,10 @@ func (c *Config) list(ref *Node, name string, diags *Diagnostics) *Node {
 	n := c.lists.Get(ref.Text)
 	switch {
 	case n != nil && n.Kind == Array:
+		if c.listed += len(n.Elems); c.listed > MaxValues {
+			diags.Errorf(ref.Pos, "a filter has a copy of the list that it asks for; use one filter, and lead to it", "%s: all named lists, where they are asked for, have more than %d values", name, MaxValues)
+			return nil
+		}
 		return n
 	case n != nil && CompareFile(n.Pos, ref.Pos) > 0:
 		diags.Errorf(n.Pos, `write [] for an empty list`, "the list %q is deleted here, but %s asks for it (%s)", ref.Text, name, ref.Pos)

@@ -40,8 +40,11 @@ func (c *Config) wholeChains(merged *Node) *Node {
 	for i := range c.Chains {
 		chain := &c.Chains[i]
 		n := settled(c.chain(chain.Label))
+		if n.Get(keySteps) == nil { // no file gives it any
+			continue
+		}
 		if chain.Jump == JumpAlways && !named[chain.Label] && n.Get(keyJump) == nil {
-			jump := &Node{Kind: Bool, Bool: true, Pos: n.Pos}
+			jump := &Node{Kind: Bool, Bool: true, Pos: c.builtIn()}
 			n = merge(n, &Node{Kind: Object, Pos: n.Pos, Members: []Member{{keyJump, n.Pos, jump}}})
 		}
 		if !chain.Disabled {
@@ -56,6 +59,9 @@ func (c *Config) wholeChains(merged *Node) *Node {
 	}
 	return &out
 }
+
+// builtIn returns the place of what no file says.
+func (c *Config) builtIn() Pos { return Pos{File: c.sources.list[0].File} }
 
 // Value is one value of a configuration with the place that it comes from.
 type Value struct {
@@ -139,7 +145,7 @@ func (c *Config) overridden(path []string, n *Node) []Pos {
 			v = v.Get(key)
 		}
 		switch {
-		case v == nil || v.Kind == Null || v.appends:
+		case v == nil || v.Kind == Null || v.appends && n != nil:
 		case n == nil: // the one that applies was found: this one does not
 			list = append(list, v.Pos)
 		default:

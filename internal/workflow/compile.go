@@ -81,21 +81,14 @@ func Compile(cfg *config.Config, reg *Registry, names *entry.Names, diags *confi
 	return g
 }
 
-// CheckOverridden reports the errors of the chains that are not in force because another file overrides or deletes them. reg and names are not
-// those of the workflow: nothing of these chains is to be known to it.
+// CheckOverridden reports the errors in the steps of chains that are not in force because another file overrides or deletes them. reg and names
+// are not those of the workflow: nothing of these chains is to be known to it.
 func CheckOverridden(cfg *config.Config, reg *Registry, names *entry.Names, diags *config.Diagnostics) {
 	var found config.Diagnostics
-	for _, c := range cfg.Overridden(&found) {
+	for _, c := range cfg.Overridden() {
 		for j := range c.Steps {
-			s := &c.Steps[j]
-			origin := Origin{c.Label, j}
-			for _, to := range []*config.Link{s.Then, s.Else} {
-				if to != nil && !cfg.Names(to.Label) {
-					found.Errorf(to.Pos, "", "%s: there is no chain %q", origin, to.Label)
-				}
-			}
-			if s.Module != "" {
-				buildStep(&node{}, reg, NewBuild(names, origin, s, &found))
+			if s := &c.Steps[j]; s.Module != "" && !s.Unfit && !s.HasLists() {
+				buildStep(&node{}, reg, NewBuild(names, Origin{c.Label, j}, s, &found))
 			}
 		}
 	}
@@ -201,50 +194,71 @@ func (l *linker) findJumpChains() {
 	}
 }
 
-// closeChains makes jump chains of those that begin with an action that works with what only another chain can have stored, such
-// as a ban, or a counter for a captured address. Where a file can be taken away, a chain may be without those that name it, and those
-// above it that made it a jump chain: then every entry would enter it, be an error, and go no further; or whoever
-// is in it would be banned.
+// closeChains makes jump chains of those that need a caller: an entry that nobody has captured anything of gets there to an action that works
+// with what only another chain can have stored, such as a ban, or a counter for a captured address. Where a file can be taken
+// away, such a chain may be without those that name it, and made it a jump chain: then every entry would enter it, be an error,
+// and go no further; or whoever is in it would be banned.
 func (l *linker) closeChains(g *Graph, names *entry.Names) {
 	for i := range l.chains {
 		c := &l.chains[i]
-		if !c.jump && c.config.Jump == config.JumpByLinks && l.needsCaller(g, i, names) {
+		if !c.jump && len(c.steps) > 0 && c.config.Jump == config.JumpByLinks && l.needsCaller(g, c.first, names) {
 			c.jump, c.closed = true, true
 			c.config.Jump = config.JumpAlways
 		}
 	}
 }
 
-// needsCaller reports whether an entry that enters a chain gets to such an action before it gets to a filter.
-func (l *linker) needsCaller(g *Graph, chain int, names *entry.Names) bool {
-	for range l.chains { // links do not lead in a loop
-		c := &l.chains[chain]
-		next := -1
-		for j := range c.steps {
-			n := &g.nodes[c.first+j]
-			if n.filter != nil {
-				return false
-			}
-			if w, ok := n.action.(Worker); ok && worksWithCaptured(w.Works(names), names) {
+// needsCaller follows such an entry from a step. It ends where a filter asks for a field that the journal has, or that was stored on
+// the way, since the answer is not known; and where the entry leaves the chain and those that it leads to.
+func (l *linker) needsCaller(g *Graph, at int, names *entry.Names) bool {
+	stored := map[entry.Slot]bool{}
+	known := func(field entry.Slot) bool { return stored[field] || mayBeInJournal(names.Name(field)) }
+	for range g.nodes { // links do not lead in a loop
+		n := &g.nodes[at]
+		to, next := n.step.Then, true
+		if x, ok := n.action.(Worker); ok {
+			w := x.Works(names)
+			if slices.ContainsFunc(w.Reads, func(r Read) bool {
+				return !stored[r.Field] && (r.As == AsBanned || r.As == AsKey && !known(r.Field))
+			}) {
 				return true
 			}
-			if n.step.Then != nil {
-				next = l.byLabel[n.step.Then.Label]
+			for _, s := range w.Stores {
+				stored[s.Field] = true
 			}
 		}
-		if next < 0 {
+		if n.filter != nil {
+			asker, ok := n.filter.(Asker)
+			if !ok {
+				return false
+			}
+			q := asker.Asks(names)
+			if known(q.Field) {
+				return false
+			}
+			if !q.passesOnNone() {
+				to, next = n.step.Else, false
+			}
+		}
+		switch {
+		case to != nil:
+			c := &l.chains[l.byLabel[to.Label]]
+			if len(c.steps) == 0 {
+				return false
+			}
+			at = c.first
+		case next && at+1 < len(g.nodes) && g.nodes[at+1].origin.Chain == n.origin.Chain:
+			at++
+		default:
 			return false
 		}
-		chain = next
 	}
 	return false
 }
 
-// worksWithCaptured reports whether an action fails without a field that the journal is not known to have.
-func worksWithCaptured(w Work, names *entry.Names) bool {
-	return slices.ContainsFunc(w.Reads, func(r Read) bool {
-		return r.As == AsBanned || r.As == AsKey && !mayBeInJournal(names.Name(r.Field))
-	})
+// passesOnNone reports whether a filter passes when its field is missing.
+func (q Question) passesOnNone() bool {
+	return q.Test == OneOf && slices.ContainsFunc(q.Values, entry.Value.IsMissing) || q.Test == Opaque && q.OnNone
 }
 
 // findLoops reports every then or else that leads back to a chain on the way to it. Default

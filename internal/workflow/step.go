@@ -116,5 +116,20 @@ func (b *Build) Fault(arg, hint, format string, args ...any) {
 
 // FaultAt reports an error at a place within an argument.
 func (b *Build) FaultAt(pos config.Pos, hint, format string, args ...any) {
-	b.diags.Errorf(pos, hint, "%s: %s", b.Origin, fmt.Sprintf(format, args...))
+	pos, where := b.blame(pos)
+	b.diags.Errorf(pos, hint, "%s: %s%s", b.Origin, fmt.Sprintf(format, args...), where)
+}
+
+// blame returns the place at which a fault is reported. An element of a named list may stand in a file below that of the step: then the
+// step is to blame, which has use for the list that it is not fit for; where the element stands goes into the message.
+func (b *Build) blame(pos config.Pos) (at config.Pos, where string) {
+	if b.step.Args == nil || config.CompareFile(pos, b.step.Pos) >= 0 {
+		return pos, ""
+	}
+	for _, m := range b.step.Args.Members {
+		if m.Value.Named {
+			return m.Value.Pos, fmt.Sprintf(" (%s)", pos)
+		}
+	}
+	return pos, ""
 }
