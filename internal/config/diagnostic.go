@@ -208,33 +208,43 @@ func (d *Diagnostics) WriteText(w io.Writer, colour bool) error {
 	return err
 }
 
-// Excerpts show this many characters before and after the fault of a long line.
+// Excerpts show this many characters before and after the fault of a long line; an ellipsis stands for the rest.
 const (
 	excerptBefore = 60
 	excerptAfter  = 60
+	ellipsis      = '…'
 )
 
 func writeExcerpt(b *bytes.Buffer, p Pos, line int) {
 	text := p.File.lineText(line)
 	at := min(p.Start-p.File.lines[line-1], len(text))
 	// A line can be the whole file: no more of it is looked at than is shown.
-	before := lastRunes(text[max(0, at-utf8.UTFMax*excerptBefore):at], excerptBefore)
-	after := firstRunes(text[at:min(len(text), at+utf8.UTFMax*excerptAfter)], excerptAfter)
+	before := lastRunes(text[:at], excerptBefore)
+	after := firstRunes(text[at:], excerptAfter)
 	width := utf8.RuneCount(p.File.Data[p.Start:min(p.End, p.Start+utf8.UTFMax*excerptAfter)])
-	width = max(1, min(width, len(after)))
+	width = max(1, min(width, len(after), excerptAfter))
 	gutter := fmt.Sprintf("%5d | ", line)
 	fmt.Fprintf(b, "%s%s%s\n", gutter, oneCell(before), oneCell(after))
 	fmt.Fprintf(b, "%s| %s%s\n", strings.Repeat(" ", len(gutter)-2), strings.Repeat(" ", len(before)), strings.Repeat("^", width))
 }
 
+// firstRunes returns the first n characters of b, and an ellipsis where there are more.
 func firstRunes(b []byte, n int) []rune {
-	r := []rune(string(b))
-	return r[:min(n, len(r))]
+	r := []rune(string(b[:min(len(b), utf8.UTFMax*(n+1))]))
+	if len(r) > n {
+		r = append(r[:n], ellipsis)
+	}
+	return r
 }
 
+// lastRunes returns the last n characters of b, and an ellipsis where there are more.
 func lastRunes(b []byte, n int) []rune {
-	r := []rune(string(b))
-	return r[max(0, len(r)-n):]
+	r := []rune(string(b[max(0, len(b)-utf8.UTFMax*(n+1)):]))
+	if k := len(r) - n; k > 0 {
+		r = r[k-1:]
+		r[0] = ellipsis
+	}
+	return r
 }
 
 // oneCell makes every character one cell wide, so that the caret stands below its place.

@@ -60,8 +60,16 @@ func TestCarets(t *testing.T) {
 			"    1 | {\"a\": \"\uFFFD\uFFFD[2J\"}\n" +
 			"      |       ^^^^^^^\n"},
 		{"an excerpt of a long line", strings.Repeat("x", 100) + "!" + strings.Repeat("y", 100), "!", `
-    1 | ` + strings.Repeat("x", 60) + "!" + strings.Repeat("y", 59) + `
+    1 | …` + strings.Repeat("x", 60) + "!" + strings.Repeat("y", 59) + `…
+      | ` + strings.Repeat(" ", 61) + `^
+`},
+		{"a line that is just not too long", strings.Repeat("€", 60) + "!" + strings.Repeat("€", 59), "!", `
+    1 | ` + strings.Repeat("€", 60) + "!" + strings.Repeat("€", 59) + `
       | ` + strings.Repeat(" ", 60) + `^
+`},
+		{"a word that is longer than an excerpt", strings.Repeat("€", 61) + strings.Repeat("\U0001F682", 61), strings.Repeat("\U0001F682", 61), `
+    1 | …` + strings.Repeat("€", 60) + strings.Repeat("\U0001F682", 60) + `…
+      | ` + strings.Repeat(" ", 61) + strings.Repeat("^", 60) + `
 `},
 	} {
 		t.Run(x.name, func(t *testing.T) {
