@@ -95,6 +95,26 @@ func (e someEntry) Field(name string) ([]byte, bool) {
 
 func (someEntry) Cursor() string { return "" }
 
+// drawSome adds some of the named fields to an entry.
+func drawSome(t *rapid.T, e someEntry, names ...string) someEntry {
+	for _, name := range names {
+		if rapid.Bool().Draw(t, "has "+name) {
+			e[name] = rapid.SampledFrom(someTexts).Draw(t, name)
+		}
+	}
+	return e
+}
+
+// sendSome sends 40 entries through the workflow, one each second.
+func sendSome(t *rapid.T, g *workflow.Graph, names *entry.Names, draw func() someEntry) {
+	t.Helper()
+	e := entry.New(names)
+	for i := range 40 {
+		e.Reset(draw(), int64(i)*1_000_000)
+		g.Run(e, func(*workflow.StepError) {})
+	}
+}
+
 // TestSoundness holds what the analysis says against what entries do: a filter that can only pass, or only fail, never does
 // otherwise, and nothing gets to a chain that is never reached.
 func TestSoundness(t *testing.T) {
@@ -126,17 +146,9 @@ func TestSoundness(t *testing.T) {
 			}
 		})
 		g.WatchBans(names, func(workflow.Origin) {})
-		e := entry.New(names)
-		for i := range 40 {
-			fields := someEntry{}
-			for _, name := range []string{"A", "PRIORITY", "_UID", "_SYSTEMD_UNIT", "MESSAGE_ID", "N"} {
-				if rapid.Bool().Draw(t, "has "+name) {
-					fields[name] = rapid.SampledFrom(someTexts).Draw(t, name)
-				}
-			}
-			e.Reset(fields, int64(i)*1_000_000)
-			g.Run(e, func(*workflow.StepError) {})
-		}
+		sendSome(t, g, names, func() someEntry {
+			return drawSome(t, someEntry{}, "A", "PRIORITY", "_UID", "_SYSTEMD_UNIT", "MESSAGE_ID", "N")
+		})
 	})
 	if told == 0 {
 		t.Error("nothing was told")
@@ -166,20 +178,13 @@ func TestForgeableBansAreTold(t *testing.T) {
 				t.Fatalf("an ordinary user gets to %s\n%s", o, source)
 			}
 		})
-		e := entry.New(names)
-		for i := range 40 {
+		sendSome(t, g, names, func() someEntry {
 			fields := someEntry{"_UID": rapid.SampledFrom([]string{"1000", "1001", "65534"}).Draw(t, "_UID")}
 			if unit := rapid.SampledFrom([]string{"", "user@1000.service", "session-1.scope"}).Draw(t, "_SYSTEMD_UNIT"); unit != "" {
 				fields["_SYSTEMD_UNIT"] = unit
 			}
-			for _, name := range []string{"A", "PRIORITY", "MESSAGE_ID", "N"} {
-				if rapid.Bool().Draw(t, "has "+name) {
-					fields[name] = rapid.SampledFrom(someTexts).Draw(t, name)
-				}
-			}
-			e.Reset(fields, int64(i)*1_000_000)
-			g.Run(e, func(*workflow.StepError) {})
-		}
+			return drawSome(t, fields, "A", "PRIORITY", "MESSAGE_ID", "N")
+		})
 	})
 	if told == 0 {
 		t.Error("nothing was told")
