@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -30,30 +29,44 @@ func TestFindOrder(t *testing.T) {
 	if err := os.WriteFile(inExtra, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const system = "/etc/pyruse/pyruse.json"
-	_, err := os.Stat(system)
-	installed := !errors.Is(err, fs.ErrNotExist)
-	for _, x := range []struct {
-		name, explicit, extra, want string
-	}{
-		{"--config wins, even if there is no such file", "/no/such/file", extra, "/no/such/file"},
-		{"then $PYRUSE_EXTRA", "", extra, inExtra},
-		{"then /etc/pyruse, if $PYRUSE_EXTRA has none", "", empty, system},
-		{"then /etc/pyruse, if $PYRUSE_EXTRA is not set", "", "", system},
+	installed := filepath.Join(t.TempDir(), "pyruse.json")
+	if err := os.WriteFile(installed, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if mainFile != "/etc/pyruse/pyruse.json" {
+		t.Errorf("the main file is %s where nobody says otherwise", mainFile)
+	}
+	missing := filepath.Join(t.TempDir(), "pyruse.json")
+	for _, x := range []struct{ name, explicit, extra, main, want string }{
+		{"--config wins, even if there is no such file", "/no/such/file", extra, installed, "/no/such/file"},
+		{"then $PYRUSE_EXTRA", "", extra, installed, inExtra},
+		{"then /etc/pyruse, if $PYRUSE_EXTRA has none", "", empty, installed, installed},
+		{"then /etc/pyruse, if $PYRUSE_EXTRA is not set", "", "", installed, installed},
+		{"nowhere", "", empty, missing, ""},
+		{"nowhere, and $PYRUSE_EXTRA is not set", "", "", missing, ""},
 	} {
 		t.Run(x.name, func(t *testing.T) {
+			setMainFile(t, x.main)
 			got, err := find(x.explicit, x.extra)
-			if x.want == system && !installed {
-				if !errors.Is(err, ErrNoFile) || !strings.Contains(err.Error(), system) || !strings.Contains(err.Error(), x.extra) {
+			if x.want == "" {
+				if !errors.Is(err, ErrNoFile) || !strings.Contains(err.Error(), x.main) || !strings.Contains(err.Error(), x.extra) {
 					t.Errorf("error %v, want ErrNoFile with the places that were looked at", err)
 				}
 				return
 			}
 			if err != nil || got != x.want {
-				t.Errorf("Find = %q, %v, want %q", got, err, x.want)
+				t.Errorf("find = %q, %v, want %q", got, err, x.want)
 			}
 		})
 	}
+}
+
+// setMainFile makes path the main file where nobody says otherwise, until the test ends.
+func setMainFile(t *testing.T, path string) {
+	t.Helper()
+	installed := mainFile
+	mainFile = path
+	t.Cleanup(func() { mainFile = installed })
 }
 
 func TestLoadFaults(t *testing.T) {

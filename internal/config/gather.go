@@ -176,13 +176,16 @@ func inParallel(calls []func()) {
 	}
 }
 
+// mainFile is where the main file is where nobody says otherwise. It is a variable for the tests, which must not find the machine's.
+var mainFile = "/etc/pyruse/pyruse.json"
+
 // find returns the path of pyruse.json: explicit if it is not empty, then in the
-// folder extra ($PYRUSE_EXTRA), then in /etc/pyruse.
+// folder extra ($PYRUSE_EXTRA), then mainFile.
 func find(explicit, extra string) (string, error) {
 	if explicit != "" {
 		return explicit, nil
 	}
-	tried := []string{"/etc/pyruse/pyruse.json"}
+	tried := []string{mainFile}
 	if extra != "" {
 		tried = slices.Insert(tried, 0, filepath.Join(extra, "pyruse.json"))
 	}

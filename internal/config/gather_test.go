@@ -60,9 +60,7 @@ func TestFragmentsInTheOrderOfTheirNames(t *testing.T) {
 }
 
 func TestNoMainFileIsNeededWhereThereAreFragments(t *testing.T) {
-	if _, err := os.Stat("/etc/pyruse/pyruse.json"); err == nil {
-		t.Skip("Pyruse is installed on this machine, with a configuration: there is a main file")
-	}
+	setMainFile(t, filepath.Join(t.TempDir(), "pyruse.json"))
 	s, err := Gather(Layers{Dirs: []string{folder(t, map[string]string{"a.json": `{"actions": {}}`})}})
 	if err != nil || s.main != nil || len(s.list) != 2 {
 		t.Errorf("%v, %v", states(s), err)
