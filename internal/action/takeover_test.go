@@ -1,6 +1,7 @@
 package action
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -195,7 +196,7 @@ func TestEndlessKeysStayAboveALowerLimit(t *testing.T) {
 	if got := raise(t, c, "3", 1, 0); got != 2 || table.Live() != 5 {
 		t.Errorf("value %d, %d live", got, table.Live())
 	}
-	if _, err := c.Raise(entry.StringValue("new"), 1, 0); err != ErrCountersFull { //nolint:errorlint // it is not wrapped
+	if _, err := c.Raise(entry.StringValue("new"), 1, 0); !errors.Is(err, ErrCountersFull) {
 		t.Errorf("a key too many: %v", err)
 	}
 }

@@ -303,5 +303,8 @@ func (c *Config) WriteOriginsJSON(w io.Writer) error {
 			return fmt.Errorf("write the configuration: %w", err)
 		}
 	}
-	return b.Flush()
+	if err := b.Flush(); err != nil {
+		return fmt.Errorf("write the configuration: %w", err)
+	}
+	return nil
 }
