@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,9 +15,26 @@ import (
 
 // Transport takes one message to a mail server.
 type Transport interface {
-	// Send returns nil when the server has taken over the responsibility for the message. It ends soon
-	// after ctx does.
+	// Send returns nil when the server has taken over the responsibility for the message, for all of m.To. A
+	// *SendError tells the receivers apart; any other error is one that may pass, and concerns all of them. It
+	// ends soon after ctx does.
 	Send(ctx context.Context, m state.Mail) error
+}
+
+// SendError tells what became of a message that not all of its receivers got: those that it does not
+// name have accepted it.
+type SendError struct {
+	Refused []state.Recipient // for good: to try again is of no use
+	Waiting []state.Recipient // for now
+}
+
+// Error returns the reasons, each with its receivers.
+func (e *SendError) Error() string {
+	var parts []string
+	for _, r := range slices.Concat(e.Refused, e.Waiting) {
+		parts = append(parts, r.Address+": "+r.Reason)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // Outbox holds the messages that are to be sent, in the database.

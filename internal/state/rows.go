@@ -36,6 +36,18 @@ type Mail struct {
 	Attempts  int       // how often it was tried
 	NextTry   time.Time // when it is to be tried next
 	LastError string    // why the last try failed
+
+	Subject string      // for those who look at the outbox; white space reduced, not encoded
+	From    string      // envelope sender, an address alone; "": whatever the transport puts in
+	To      []string    // envelope receivers that have not accepted it yet, addresses alone
+	Refused []Recipient // those that the server has refused for good, and why
+	Failed  time.Time   // when it was given up; zero: it is still to be sent
+}
+
+// Recipient is a receiver of a mail, with what a server has said of it.
+type Recipient struct {
+	Address string `json:"address"` // without a name
+	Reason  string `json:"reason"`
 }
 
 // Report levels, with the numbers that Pyruse 2 used in its journal file.
