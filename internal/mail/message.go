@@ -58,13 +58,48 @@ type Message struct {
 }
 
 // ParseAddress checks a mail address as the configuration has it: "root@example.org", or
-// "Root <root@example.org>" (RFC 5322, 3.4). A local part beyond ASCII (RFC 6531) is an address too.
+// "Root <root@example.org>" (RFC 5322, 3.4). A local part beyond ASCII (RFC 6531) is an address too, and so is one
+// without a domain, "root" or "Root <root>", which is a user of this machine to the sendmail program: see QualifyAddress.
 func ParseAddress(s string) (*netmail.Address, error) {
 	a, err := netmail.ParseAddress(s)
-	if err != nil {
-		return nil, fmt.Errorf("parse mail address %q: %w", s, err)
+	if err == nil {
+		return a, nil
 	}
-	return a, nil
+	if a := parseLocal(s); a != nil {
+		return a, nil
+	}
+	return nil, fmt.Errorf("parse mail address %q: %w", s, err)
+}
+
+// parseLocal reads an address without a domain, whose local part is a dot-atom (RFC 5322, 3.2.3). It is nil if s is none.
+func parseLocal(s string) *netmail.Address {
+	const domain = "@localhost" // only lent, so that the parser takes it
+	s = strings.TrimSpace(s)
+	local, full := s, s+domain
+	if open := strings.LastIndexByte(s, '<'); open >= 0 && strings.HasSuffix(s, ">") {
+		local = strings.TrimSpace(s[open+1 : len(s)-1])
+		full = s[:open+1] + local + domain + ">"
+	}
+	a, err := netmail.ParseAddress(full)
+	if err != nil || a.Address != local+domain { // a quoted local part, or one with a comment
+		return nil
+	}
+	a.Address = local
+	return a
+}
+
+// QualifyAddress returns an address of ParseAddress with that domain, if it has none: what a mail server takes needs one
+// (RFC 5321, 2.3.5). What is no address is returned as it is.
+func QualifyAddress(address, domain string) string {
+	a, err := ParseAddress(address)
+	if err != nil || strings.Contains(a.Address, "@") {
+		return address
+	}
+	a.Address += "@" + domain
+	if a.Name == "" {
+		return a.Address
+	}
+	return a.String()
 }
 
 // MessageID returns the Message-ID, without angle brackets, of the message that the
@@ -134,13 +169,13 @@ func (m Message) address(h *message.Header) error {
 	head.SetMessageID(m.MessageID)
 	head.SetDate(m.Date)
 	head.Set("Subject", encodeSubject(m.Subject))
-	head.SetAddressList("To", to)
+	head.Set("To", formatAddresses(to))
 	if m.From != "" {
 		from, err := parseAddresses([]string{m.From})
 		if err != nil {
 			return err
 		}
-		head.SetAddressList("From", from)
+		head.Set("From", formatAddresses(from))
 	}
 	*h = head.Header
 	return nil
@@ -155,6 +190,17 @@ func parseAddresses(list []string) ([]*netmail.Address, error) {
 		}
 	}
 	return parsed, nil
+}
+
+// formatAddresses writes a list of addresses as a header field holds it.
+func formatAddresses(list []*netmail.Address) string {
+	parts := make([]string, len(list))
+	for i, a := range list {
+		if parts[i] = a.String(); !strings.Contains(a.Address, "@") {
+			parts[i] = strings.TrimSuffix(parts[i], "@>") + ">" // net/mail knows no address without a domain
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // encodeSubject writes a subject as a header field can hold it. Anything but plain ASCII becomes

@@ -123,7 +123,7 @@ func TestComposeRefuses(t *testing.T) {
 		"no receiver":           func(m *Message) { m.To = nil },
 		"bad receiver":          func(m *Message) { m.To = []string{"root@example.org", "nobody@"} },
 		"injection by receiver": func(m *Message) { m.To = []string{"root@example.org>\nBcc: <x@example.org"} },
-		"bad sender":            func(m *Message) { m.From = "Pyruse" },
+		"bad sender":            func(m *Message) { m.From = "Pyruse at example.org" },
 		"no message ID":         func(m *Message) { m.MessageID = "" },
 		"injection by ID":       func(m *Message) { m.MessageID = "a@b>\r\nBcc: <x@example.org" },
 	} {
@@ -252,23 +252,99 @@ func FuzzCompose(f *testing.F) {
 }
 
 func TestParseAddress(t *testing.T) {
-	for s, want := range map[string]string{
-		"root@localhost":                "<root@localhost>",
-		"Root <root@example.org>":       `"Root" <root@example.org>`,
-		"用户@例え.jp":                      "<用户@例え.jp>",
-		"":                              "",
-		"root":                          "",
-		"a@example.org, b@example.org":  "",
-		"a@example.org\nBcc: b@example": "",
+	for s, want := range map[string]netmail.Address{
+		"root@localhost":                {Address: "root@localhost"},
+		"Root <root@example.org>":       {Name: "Root", Address: "root@example.org"},
+		"用户@例え.jp":                      {Address: "用户@例え.jp"},
+		"root":                          {Address: "root"},
+		" root ":                        {Address: "root"},
+		"first.last+tag":                {Address: "first.last+tag"},
+		"<root>":                        {Address: "root"},
+		"Root <root>":                   {Name: "Root", Address: "root"},
+		`"a <b" < root >`:               {Name: "a <b", Address: "root"},
+		"用户":                            {Address: "用户"},
+		"":                              {},
+		"<>":                            {},
+		"@":                             {},
+		"root@":                         {},
+		"@example.org":                  {},
+		".root":                         {},
+		"root.":                         {},
+		"a..b":                          {},
+		"a b":                           {},
+		"a, b":                          {},
+		"a, <b>":                        {},
+		"a: b;":                         {},
+		`"a b"`:                         {},
+		"root (the admin)":              {},
+		"root\nBcc: b":                  {},
+		"Root\n <root>":                 {},
+		"a@example.org <root>":          {},
+		"a@example.org, b@example.org":  {},
+		"a@example.org\nBcc: b@example": {},
 	} {
-		got := ""
-		if a, err := ParseAddress(s); err == nil {
-			got = a.String()
+		a, err := ParseAddress(s)
+		if err != nil {
+			a = &netmail.Address{}
 		}
-		if got != want {
-			t.Errorf("ParseAddress(%q): %q, want %q", s, got, want)
+		if *a != want {
+			t.Errorf("ParseAddress(%q): %v, %v, want %v", s, *a, err, want)
 		}
 	}
+}
+
+func TestQualifyAddress(t *testing.T) {
+	for s, want := range map[string]string{
+		"root":                    "root@example.org",
+		"Root <root>":             `"Root" <root@example.org>`,
+		"Zoë <zoe>":               "=?utf-8?q?Zo=C3=AB?= <zoe@example.org>",
+		"root@example.net":        "root@example.net",
+		"Root <root@example.net>": "Root <root@example.net>",
+		`"a b"@example.net`:       `"a b"@example.net`,
+		"no address":              "no address",
+	} {
+		if got := QualifyAddress(s, "example.org"); got != want {
+			t.Errorf("QualifyAddress(%q): %q, want %q", s, got, want)
+		}
+	}
+}
+
+// TestComposeLocalAddresses: users of the machine have no domain, and are written without an @.
+func TestComposeLocalAddresses(t *testing.T) {
+	m := plain()
+	m.From, m.To = "Pyruse <pyruse>", []string{"root", "Zoë <zoe>", "admin@example.org"}
+	h := read(t, compose(t, m)).Header
+	if got, want := h.Get("From"), `"Pyruse" <pyruse>`; got != want {
+		t.Errorf("From: %s, want %s", got, want)
+	}
+	if got, want := h.Get("To"), "<root>, =?utf-8?q?Zo=C3=AB?= <zoe>, <admin@example.org>"; got != want {
+		t.Errorf("To: %s, want %s", got, want)
+	}
+}
+
+// FuzzParseAddress: what is an address can be written into a header, and a domain makes it one that everybody reads.
+func FuzzParseAddress(f *testing.F) {
+	for _, s := range []string{"root", "Root <root>", "Zoë <zoe@example.org>", `"a <b" <c>`, `"a\"@b"@c`, "a@b\nBcc: c", "用户", "=?utf-8?q?a?= <b>"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		a, err := ParseAddress(s)
+		if err != nil || len(s) > 500 {
+			return
+		}
+		m := plain()
+		m.To = []string{s}
+		if data := compose(t, m); strings.IndexFunc(a.Address, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
+			checkWire(t, data)
+		}
+		whole, err := netmail.ParseAddress(QualifyAddress(s, "example.org"))
+		if err != nil {
+			t.Fatalf("%q with a domain is none: %v", s, err)
+		}
+		if !strings.HasPrefix(whole.Address, a.Address) || whole.Name != a.Name {
+			t.Errorf("%q with a domain is %q", s, whole)
+		}
+	})
 }
 
 func TestMessageID(t *testing.T) {
