@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -113,27 +114,49 @@ func TestMessageCatalog(t *testing.T) {
 	}
 }
 
-// TestDefaultsAreDocumented wants every built-in value of a setting on the page of the settings.
-func TestDefaultsAreDocumented(t *testing.T) {
+// TestSettingsAreDocumented wants every setting on the page of the settings, with its built-in value, and in the man page.
+func TestSettingsAreDocumented(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "docs/reference/configuration.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.NewReplacer(",", "", "\u00a0", "", "`", "").Replace(string(page))
-	d := config.Defaults()
-	for key, value := range map[string]any{
-		"subject": d.Email.Subject, "sendmail": d.Email.Sendmail[0], "storage": d.Storage, "8bit-message-encoding": d.Encoding,
-		"maxField": d.Journal.MaxField, "counterKeys": d.Limits.CounterKeys, "dnat": d.Limits.DNAT, "bans": d.Limits.Bans,
-		"reportLines": d.Limits.ReportLines, "outbox": d.Limits.Outbox,
-	} {
-		found := false
-		for line := range strings.Lines(text) {
-			found = found || strings.Contains(line, key) && strings.Contains(line, fmt.Sprint(value))
+	man, err := os.ReadFile(filepath.Join(root, "docs/man/pyruse.json.5"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.NewReplacer(",", "", "\u00a0", "").Replace(string(page)), "\n")
+	eachSetting(reflect.ValueOf(config.Defaults()), func(key string, builtIn reflect.Value) {
+		named := func(line string) bool { return strings.Contains(line, "`"+key+"`") || strings.Contains(line, "."+key+"`") }
+		told := func(line string) bool { return named(line) && strings.Contains(line, documented(builtIn)) }
+		if !slices.ContainsFunc(lines, named) {
+			t.Errorf("configuration.md has no line about %q", key)
+		} else if !slices.ContainsFunc(lines, told) {
+			t.Errorf("configuration.md has no line with %q and its default %v", key, documented(builtIn))
 		}
-		if !found {
-			t.Errorf("configuration.md has no line with %q and its default %v", key, value)
+		if !strings.Contains(string(man), key) {
+			t.Errorf("pyruse.json.5 does not name %q", key)
+		}
+	})
+}
+
+// eachSetting calls f for each setting, and for those in tables.
+func eachSetting(table reflect.Value, f func(key string, builtIn reflect.Value)) {
+	for key, v := range fieldsOf(table) {
+		if f(key, v); v.Kind() == reflect.Struct {
+			eachSetting(v, f)
 		}
 	}
+}
+
+// documented returns a part of how a built-in value is written: nothing, where there is none.
+func documented(v reflect.Value) string {
+	switch {
+	case v.IsZero() || v.Kind() == reflect.Struct:
+		return ""
+	case v.Kind() == reflect.Slice:
+		return fmt.Sprint(v.Index(0))
+	}
+	return fmt.Sprint(v.Interface())
 }
 
 func markdown(t *testing.T) []string {

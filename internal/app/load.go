@@ -19,6 +19,7 @@ import (
 	"github.com/pyruse/pyruse/internal/config"
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/filter"
+	"github.com/pyruse/pyruse/internal/mail"
 	"github.com/pyruse/pyruse/internal/workflow"
 )
 
@@ -75,8 +76,31 @@ func newProgram(cfg *config.Config, diags *config.Diagnostics) *program {
 	if err != nil {
 		diags.Errorf(cfg.At("8bit-message-encoding"), "use an IANA name, such as iso-8859-15 or windows-1252", "%v", err)
 	}
+	checkAddresses(cfg, diags)
 	names := entry.NewNames(decode)
 	return &program{cfg: cfg, names: names, ident: names.Slot("SYSLOG_IDENTIFIER")}
+}
+
+// checkAddresses reports the mail addresses that are none: nobody should find that out when the first mail is due.
+func checkAddresses(cfg *config.Config, diags *config.Diagnostics) {
+	const hint = `write "root@example.org" or "Root <root@example.org>"; a user of this machine needs no domain`
+	c := cfg.Settings.Email
+	for i, to := range c.To {
+		if _, err := mail.ParseAddress(to); err != nil {
+			diags.Errorf(cfg.AtElement("email.to", i), hint, `"to": element %d is not a mail address`, i)
+		}
+	}
+	if c.From == "" {
+		return
+	}
+	from, err := mail.ParseAddress(c.From)
+	switch {
+	case err != nil:
+		diags.Errorf(cfg.At("email.from"), hint, `"from" is not a mail address`)
+	case c.SMTP.Host != "" && !strings.Contains(from.Address, "@"):
+		diags.Errorf(cfg.Cause("email.from", "email.smtp.host"), `write "pyruse@example.org"`,
+			`mail that goes to a mail server needs a sender with a domain; "from" has none`)
+	}
 }
 
 // compile lays the track, with steps that work with world.

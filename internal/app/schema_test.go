@@ -251,36 +251,51 @@ func compare[D any](t *testing.T, s *jsonschema.Schema, what, source string, fau
 	}
 }
 
-// TestSchemaKnowsEverySetting: the keys of the settings are those of config.Settings, and the defaults
+// TestSchemaKnowsEverySetting: the keys of the settings, and of the tables in them, are those of config.Settings, and the defaults
 // are the built-in ones.
 func TestSchemaKnowsEverySetting(t *testing.T) {
 	p := newPublished(t)
-	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(p.settings())), func(key string) bool { return key == "lists" })
-	var want []string
-	for key, v := range fieldsOf(reflect.ValueOf(config.Defaults())) {
-		switch {
-		case key == "actions" || key == "lists":
-			continue // which are no settings
-		case v.Kind() == reflect.Struct:
-			_, inner := p.def(key)
-			innerWant := fieldsOf(v)
-			if diff := cmp.Diff(slices.Sorted(maps.Keys(innerWant)), slices.Sorted(maps.Keys(inner))); diff != "" {
-				t.Errorf("keys of %s (-config.Settings +schema):\n%s", key, diff)
+	properties := p.settings()
+	delete(properties, "lists") // which is no setting
+	p.compareSettings("", reflect.ValueOf(config.Defaults()), properties)
+}
+
+// compareSettings compares the fields of a struct with the properties of a schema, and so on in the structs in it.
+func (p *published) compareSettings(at string, table reflect.Value, properties map[string]any) {
+	p.t.Helper()
+	fields := fieldsOf(table)
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(fields)), slices.Sorted(maps.Keys(properties))); diff != "" {
+		p.t.Errorf("keys of %q (-config.Settings +schema):\n%s", at, diff)
+	}
+	for key, v := range fields {
+		property := p.resolved(properties[key])
+		if v.Kind() == reflect.Struct {
+			inner, _ := property["properties"].(map[string]any)
+			p.compareSettings(at+key+".", v, withoutOwn(inner))
+			if property["additionalProperties"] != false {
+				p.t.Errorf("%s%s: the schema allows any key", at, key)
 			}
-			for name, v := range innerWant {
-				property, _ := inner[name].(map[string]any)
-				compareDefault(t, key+"."+name, v, property)
-			}
-		default:
-			def, _ := p.def(key)
-			compareDefault(t, key, v, def)
+			continue
 		}
-		want = append(want, key)
+		compareDefault(p.t, at+key, v, property)
 	}
-	slices.Sort(want)
-	if diff := cmp.Diff(want, keys); diff != "" {
-		t.Errorf("settings (-config.Settings +schema):\n%s", diff)
+}
+
+// resolved returns a schema, or the definition that it refers to.
+func (p *published) resolved(v any) map[string]any {
+	s, _ := v.(map[string]any)
+	if to, ok := s["$ref"].(string); ok {
+		s, _ = p.def(strings.TrimPrefix(to, "#/$defs/"))
 	}
+	return s
+}
+
+// withoutOwn returns properties without those that are the administrator's own.
+func withoutOwn(properties map[string]any) map[string]any {
+	out := maps.Clone(properties)
+	delete(out, "comment")
+	delete(out, "description")
+	return out
 }
 
 // fieldsOf returns the fields of a struct by their names in JSON.
@@ -321,36 +336,43 @@ func compareDefault(t *testing.T, key string, builtIn reflect.Value, property ma
 	}
 }
 
+// beyondSchema are settings of which the schema does not say which texts they may have.
+var beyondSchema = []string{"8bit-message-encoding", "email.from", "email.to"}
+
+// company is what a setting needs beside it, as "email.smtp.port" needs a host.
+var company = map[string]string{
+	"email.smtp.tls":                `{"host": "h"}`,
+	"email.smtp.certFile":           `{"host": "h", "keyFile": "/k"}`,
+	"email.smtp.keyFile":            `{"host": "h", "certFile": "/c"}`,
+	"email.smtp.auth":               `{"host": "h", "username": "u", "passwordFile": "/p"}`,
+	"email.smtp.username":           `{"host": "h", "passwordFile": "/p"}`,
+	"email.smtp.password":           `{"host": "h", "username": "u"}`,
+	"email.smtp.passwordFile":       `{"host": "h", "username": "u"}`,
+	"email.smtp.passwordCredential": `{"host": "h", "username": "u"}`,
+	"email.smtp.passwordCommand":    `{"host": "h", "username": "u"}`,
+}
+
 // TestSchemaAcceptsSettingsThatCheckAccepts is TestSchemaAcceptsWhatConstructorsAccept for the settings.
 func TestSchemaAcceptsSettingsThatCheckAccepts(t *testing.T) {
 	p := newPublished(t)
 	s := p.compiled("")
-	settings := p.settings()
 	try := func(source string) {
 		t.Helper()
 		compare(t, s, source, source, checkFaults(t, source))
 	}
-	for key := range settings {
-		if key == "lists" {
-			continue
+	settings := p.settings()
+	delete(settings, "lists")
+	p.trySettings(nil, settings, func(path []string, value string) {
+		t.Helper()
+		key := strings.Join(path, ".")
+		if slices.Contains(beyondSchema, key) && strings.ContainsAny(value, `"`) && value != `""` {
+			return
 		}
-		for _, value := range samples {
-			if key == "8bit-message-encoding" && value[0] == '"' && value != `""` {
-				continue // the schema does not list the charsets
-			}
-			try(with(t, map[string]any{"actions": map[string]any{}}, key, value))
+		if needs(key, value) {
+			return
 		}
-		def, inner := p.defs[key].(map[string]any)
-		if !inner {
-			continue
-		}
-		properties, _ := def["properties"].(map[string]any)
-		for name := range properties {
-			for _, value := range samples {
-				try(with(t, map[string]any{}, key, with(t, map[string]any{}, name, value)))
-			}
-		}
-	}
+		try(nested(t, path, value))
+	})
 	for _, journal := range []string{
 		`{"directory": "a", "namespace": "b"}`, `{"directory": "a", "files": ["b"]}`, `{"namespace": "a", "files": ["b"]}`,
 		`{"directory": "a", "namespace": "", "files": []}`, `{"directory": "", "namespace": "b", "files": null}`,
@@ -358,6 +380,76 @@ func TestSchemaAcceptsSettingsThatCheckAccepts(t *testing.T) {
 	} {
 		try(`{"journal": ` + journal + `}`)
 	}
+	for _, smtp := range []string{
+		`"auth": "EXTERNAL", "certFile": "/c", "keyFile": "/k"`, `"auth": "EXTERNAL", "certFile": "/c", "keyFile": "/k", "username": "u"`,
+		`"auth": "ANONYMOUS"`, `"auth": "ANONYMOUS", "username": "u"`, `"auth": "OAUTHBEARER", "passwordCommand": ["/c"]`, `"tls": "none"`,
+		`"username": null, "certFile": null, "keyFile": "", "password": null, "passwordFile": "", "passwordCredential": null, "passwordCommand": null`,
+	} {
+		try(`{"email": {"from": "a@example.org", "smtp": {"host": "h", ` + smtp + `}}}`)
+	}
+}
+
+// needs reports whether check may refuse a value only because of what is missing beside it, or does not go with it.
+func needs(key, value string) bool {
+	empty := value == `""` || value == "null"
+	switch key {
+	case "email.smtp.username", "email.smtp.certFile", "email.smtp.keyFile":
+		return empty
+	case "email.smtp.auth":
+		return value == `"EXTERNAL"` || value == `"ANONYMOUS"`
+	}
+	return strings.HasPrefix(key, "email.smtp.password") && empty
+}
+
+// trySettings calls try with each sample in the place of each setting, and so on in the tables.
+func (p *published) trySettings(above []string, properties map[string]any, try func(path []string, value string)) {
+	p.t.Helper()
+	for key, property := range withoutOwn(properties) {
+		path := append(slices.Clip(above), key)
+		for _, value := range samples {
+			try(path, value)
+		}
+		s := p.resolved(property)
+		for _, word := range enumOf(s) {
+			try(path, word)
+		}
+		inner, _ := s["properties"].(map[string]any)
+		p.trySettings(path, inner, try)
+	}
+}
+
+// enumOf returns the texts that a schema allows, as JSON.
+func enumOf(s map[string]any) []string {
+	var words []string
+	list, _ := s["enum"].([]any)
+	for _, x := range list {
+		if word, ok := x.(string); ok {
+			words = append(words, fmt.Sprintf("%q", word))
+		}
+	}
+	return words
+}
+
+// nested returns a configuration in which the setting has the value, with the company that it needs.
+func nested(t *testing.T, path []string, value string) string {
+	t.Helper()
+	beside := map[string]any{}
+	if len(path) == 3 && path[1] == "smtp" {
+		beside["host"] = "h"
+	}
+	if text := company[strings.Join(path, ".")]; text != "" {
+		if err := json.Unmarshal([]byte(text), &beside); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, key := range slices.Backward(path) {
+		value = with(t, beside, key, value)
+		beside = map[string]any{}
+		if i == 2 {
+			beside["from"] = "a@example.org"
+		}
+	}
+	return value
 }
 
 // checkFaults returns the errors that `check` finds, as one JSON object each.

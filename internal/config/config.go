@@ -32,8 +32,25 @@ func (c *Config) At(key string) Pos {
 	return c.sources.top()
 }
 
+// AtElement returns the place of an element of a setting that is a list; that of the setting if there is no such element.
+func (c *Config) AtElement(key string, i int) Pos {
+	if n := c.setting(key); n != nil && i >= 0 && i < len(n.Elems) {
+		return n.Elems[i].Pos
+	}
+	return c.At(key)
+}
+
 // setting returns the value of a setting that is in force, nil if it is a built-in one.
 func (c *Config) setting(key string) *Node {
+	if n := c.said(key); n != nil && n.Kind != Null {
+		return n
+	}
+	return nil
+}
+
+// said returns the last thing that was said of a setting: its value, or the null that takes it, or the object that it is in, back.
+// It is nil where nobody says anything.
+func (c *Config) said(key string) *Node {
 	path := strings.Split(key, ".")
 	for _, x := range slices.Backward(c.sources.list) {
 		if x.State != Used || x.root == nil || x.Layer == LayerDefault {
@@ -42,10 +59,10 @@ func (c *Config) setting(key string) *Node {
 		n := x.root
 		for _, k := range path {
 			if n = n.Get(k); n != nil && n.Kind == Null {
-				return nil // deleted here
+				break
 			}
 		}
-		if n != nil {
+		if n != nil && (n.Kind != Null || x.Layer <= LayerFragment) { // only files can take back
 			return n
 		}
 	}
@@ -126,6 +143,7 @@ func (s *Sources) top() Pos {
 // Settings is all of the configuration but the chains.
 type Settings struct {
 	Email    Email    `json:"email"`
+	Report   Report   `json:"report"`
 	Storage  string   `json:"storage"`
 	Encoding string   `json:"8bit-message-encoding"`
 	Debug    bool     `json:"debug"` // legal, but without effect: step names are always on
@@ -143,6 +161,54 @@ type Email struct {
 	To       []string `json:"to"`
 	Subject  string   `json:"subject"`
 	Sendmail []string `json:"sendmail"`
+
+	SMTP            SMTP  `json:"smtp"`            // where it has a host, it is used instead of sendmail
+	CoalesceSeconds int64 `json:"coalesceSeconds"` // for how long mails are gathered into one; 0: each goes on its own
+	MaxPerHour      int64 `json:"maxPerHour"`      // mails that are sent in an hour
+}
+
+// SMTP says which mail server takes the mail.
+type SMTP struct {
+	Host       string `json:"host"`
+	Port       int64  `json:"port"`       // 0: 587, or 465 with TLSImplicit, or 25 with TLSNone
+	TLS        string `json:"tls"`        // TLSStart, TLSImplicit or TLSNone
+	ServerName string `json:"serverName"` // that the certificate must have; "": Host
+	CAFile     string `json:"caFile"`     // of those who may vouch for the server; "": those of the system
+	CertFile   string `json:"certFile"`   // of the client
+	KeyFile    string `json:"keyFile"`    // of CertFile
+	Auth       string `json:"auth"`       // one of the mechanisms, "": the best that the server offers
+	Username   string `json:"username"`
+
+	// At most one of these is given.
+	Password           string   `json:"password"`
+	PasswordFile       string   `json:"passwordFile"`
+	PasswordCredential string   `json:"passwordCredential"` // the name of a credential, see systemd.exec(5), LoadCredential=
+	PasswordCommand    []string `json:"passwordCommand"`    // prints the password or the token; no shell is involved
+}
+
+// How the connection to a mail server is encrypted.
+const (
+	TLSStart    = "starttls" // from the command STARTTLS on (RFC 3207); without it, no mail is sent
+	TLSImplicit = "implicit" // from its beginning (RFC 8314, 3.3)
+	TLSNone     = "none"
+)
+
+// How the client says who it is: the names of SASL mechanisms.
+const (
+	AuthPlain       = "PLAIN"       // RFC 4616
+	AuthLogin       = "LOGIN"       // draft-murchison-sasl-login
+	AuthOAuthBearer = "OAUTHBEARER" // RFC 7628
+	AuthExternal    = "EXTERNAL"    // RFC 4422, appendix A: by the certificate of the client
+	AuthAnonymous   = "ANONYMOUS"   // RFC 4505
+)
+
+// Report says when the report is sent, and what is remembered of it.
+type Report struct {
+	At         string `json:"at"`         // a time of day, local time, or a calendar expression, see systemd.time(7)
+	MemoryDays int64  `json:"memoryDays"` // for how long kinds of lines are remembered, to tell what is new
+	KeepDays   int64  `json:"keepDays"`   // for how long reports that were sent are kept, with their lines
+	SendEmpty  bool   `json:"sendEmpty"`  // also when there is nothing new; else such a day is one line of the next report
+	Templates  string `json:"templates"`  // a folder with templates that override the built-in ones; "": none
 }
 
 // NFTBan holds the command to run instead of netlink.
@@ -225,7 +291,14 @@ type Link struct {
 // Defaults returns the built-in settings; docs/reference/configuration.md lists them.
 func Defaults() Settings {
 	return Settings{
-		Email:    Email{Subject: "Pyruse Report", Sendmail: []string{"/usr/bin/sendmail", "-t"}},
+		Email: Email{
+			Subject:         "Pyruse Report",
+			Sendmail:        []string{"/usr/bin/sendmail", "-t"},
+			SMTP:            SMTP{TLS: TLSStart},
+			CoalesceSeconds: 60,
+			MaxPerHour:      60,
+		},
+		Report:   Report{At: "00:00", MemoryDays: 30, KeepDays: 30},
 		Storage:  "/var/lib/pyruse",
 		Encoding: "iso-8859-1",
 		Journal:  Journal{MaxField: 64 << 10},
@@ -282,50 +355,6 @@ func (s *Sources) config(diags *Diagnostics) *Config {
 // faulty reports whether a source that is used has errors of its own: values may have the wrong type then.
 func (s *Sources) faulty() bool {
 	return slices.ContainsFunc(s.list, func(x *Source) bool { return x.State == Used && x.faults.HasErrors() })
-}
-
-// checkSettings reports what the schema cannot tell.
-func (c *Config) checkSettings(diags *Diagnostics) {
-	s := &c.Settings
-	if s.Storage == "" {
-		diags.Errorf(c.At("storage"), "", `"storage" is empty; it must name a folder`)
-	}
-	if len(s.Email.Sendmail) == 0 {
-		diags.Errorf(c.At("email.sendmail"), `the default is ["/usr/bin/sendmail", "-t"]`, `"sendmail" is empty; it must name a program`)
-	}
-	checkNets(c.setting("neverBan"), diags)
-	var given []string
-	for key, is := range map[string]bool{
-		"directory": s.Journal.Directory != "", "namespace": s.Journal.Namespace != "", "files": len(s.Journal.Files) > 0,
-	} {
-		if is {
-			given = append(given, "journal."+key)
-		}
-	}
-	if len(given) > 1 { // that of the highest fragment is one too many: it can be left out
-		fragment := func(key string) int {
-			if x := c.sources.of(c.At(key)); x != nil && x.Layer == LayerFragment {
-				return 1
-			}
-			return 0
-		}
-		at := slices.MaxFunc(given, func(a, b string) int {
-			return cmp.Or(cmp.Compare(fragment(a), fragment(b)), ComparePos(c.At(a), c.At(b)))
-		})
-		diags.Errorf(c.At(at), "keep one of them, and set the others to null", `"directory", "namespace" and "files" exclude each other`)
-	}
-}
-
-// checkNets reports what in a list of networks is none.
-func checkNets(nets *Node, diags *Diagnostics) {
-	if nets == nil || nets.Kind != Array {
-		return
-	}
-	for _, e := range nets.Elems {
-		if _, err := ParseNet(e.Text); e.Kind == String && err != nil {
-			diags.Errorf(e.Pos, "", `"neverBan": %v`, err)
-		}
-	}
 }
 
 // ComparePos orders places by their files (see CompareFile), and within a file.

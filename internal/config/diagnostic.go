@@ -216,13 +216,12 @@ const (
 )
 
 func writeExcerpt(b *bytes.Buffer, p Pos, line int) {
-	text := p.File.lineText(line)
-	at := min(p.Start-p.File.lines[line-1], len(text))
+	text, at, end := p.File.shown(p, line)
 	// A line can be the whole file: no more of it is looked at than is shown.
 	before := lastRunes(text[:at], excerptBefore)
 	after := firstRunes(text[at:], excerptAfter)
-	width := utf8.RuneCount(p.File.Data[p.Start:min(p.End, p.Start+utf8.UTFMax*excerptAfter)])
-	width = max(1, min(width, len(after), excerptAfter))
+	width := utf8.RuneCount(text[at:min(end, at+utf8.UTFMax*excerptAfter)])
+	width = max(1, min(width, excerptAfter))
 	gutter := fmt.Sprintf("%5d | ", line)
 	fmt.Fprintf(b, "%s%s%s\n", gutter, oneCell(before), oneCell(after))
 	fmt.Fprintf(b, "%s| %s%s\n", strings.Repeat(" ", len(gutter)-2), strings.Repeat(" ", len(before)), strings.Repeat("^", width))

@@ -81,7 +81,8 @@ type Source struct {
 	Why   string // why it is not used
 	File  *File
 
-	root   *Node // canonical; nil when nothing could be read
+	root   *Node       // canonical; nil when nothing could be read
+	mode   fs.FileMode // 0 if it is no file
 	faults Diagnostics
 	values *atomic.Int64 // how many the fragments have that were read by now; nil: it is none
 }
@@ -361,12 +362,13 @@ func nowhere(name string) *File { return &File{Name: name, lines: []int{0}} }
 
 // readFile reads, parses and validates a file; its faults are kept.
 func (x *Source) readFile(path, shown string, in io.Reader, kind fileKind) {
-	data, err := readBounded(path, in, kind)
+	data, mode, err := readBounded(path, in, kind)
 	if err == nil && in != nil && len(data) == 0 {
 		x.File, x.State, x.Why = nowhere(shown), Masked, emptyMask
 		return
 	}
 	if err == nil {
+		x.mode = mode
 		x.read(NewFile(shown, data))
 		return
 	}
@@ -425,21 +427,22 @@ var errTooLarge = fmt.Errorf("the file has more than %d bytes", MaxFileSize)
 
 const tooLargeHint = "split the configuration, or look for what made it grow"
 
-// readBounded reads a file of at most MaxFileSize, or in if it is not nil.
-func readBounded(path string, in io.Reader, kind fileKind) ([]byte, error) {
+// readBounded reads a file of at most MaxFileSize, or in if it is not nil. It also returns the mode of the file.
+func readBounded(path string, in io.Reader, kind fileKind) ([]byte, fs.FileMode, error) {
 	if in != nil {
-		return readAll(in)
+		data, err := readAll(in)
+		return data, 0, err
 	}
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, 0, err
 	case info.IsDir():
-		return nil, errors.New("it is a directory")
+		return nil, 0, errors.New("it is a directory")
 	case kind == regularFile && !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
+		return nil, 0, errors.New("it is not a regular file")
 	case info.Size() > MaxFileSize:
-		return nil, errTooLarge
+		return nil, 0, errTooLarge
 	}
 	flags := os.O_RDONLY
 	if kind == regularFile { // which it may have ceased to be
@@ -447,10 +450,14 @@ func readBounded(path string, in io.Reader, kind fileKind) ([]byte, error) {
 	}
 	f, err := os.OpenFile(path, flags, 0)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	info, err = f.Stat() // of what is read: the name may be that of another file by now
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
 	}
 	data, err := readAll(f)
-	return data, errors.Join(err, f.Close())
+	return data, info.Mode(), errors.Join(err, f.Close())
 }
 
 func readAll(in io.Reader) ([]byte, error) {

@@ -132,14 +132,17 @@ const (
 // returns nil when the file is not readable as JSON; the fault is in diags.
 func Parse(f *File, diags *Diagnostics) *Node {
 	if !parsable(f, diags) {
+		f.secrets = likelySecrets(f.Data)
 		return nil
 	}
 	v, err := hujson.Parse(append(slices.Clip(f.Data), '\n')) // which ends a comment on the last line
 	if err != nil {
+		f.secrets = likelySecrets(f.Data)
 		pos, message := syntaxError(f, err)
 		diags.Errorf(pos, "", "%s", message)
 		return nil
 	}
+	f.secrets = secrets(f.Data, &v)
 	return convert(f, &v, "", diags)
 }
 
@@ -241,7 +244,11 @@ func syntaxError(f *File, err error) (Pos, string) {
 	if line >= 1 && line <= len(f.lines) {
 		at = min(at, f.lines[line-1]+column-1)
 	}
-	return Pos{f, at, min(at+1, len(f.Data))}, "this is not JSON: " + strings.TrimPrefix(m[3], "jsontext: ")
+	pos, what := Pos{f, at, min(at+1, len(f.Data))}, strings.TrimPrefix(m[3], "jsontext: ")
+	if f.hides(pos) { // what is wrong may be the secret itself, which would be shown
+		what = "invalid value"
+	}
+	return pos, "this is not JSON: " + what
 }
 
 // ownKey reports whether a key is legal everywhere and means nothing to Pyruse.

@@ -11,7 +11,7 @@ import (
 )
 
 // Whole returns the configuration as one object: all settings, also the built-in ones, the lists, and the chains in the order in which
-// they run.
+// they run. In the place of a password is hiddenText.
 func (c *Config) Whole() *Node {
 	var root *Node
 	for _, n := range c.layers {
@@ -28,7 +28,7 @@ func (c *Config) Whole() *Node {
 		}
 	}
 	whole.Members = append(whole.Members, actions...)
-	return &whole
+	return withoutSecrets(&whole)
 }
 
 // wholeChains returns the chains in the order in which they run; those that say nothing but their steps are lists. What makes a chain a jump

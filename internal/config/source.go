@@ -13,6 +13,8 @@ type File struct {
 	Data  []byte
 	lines []int // byte offsets at which lines begin
 	rank  int   // among the sources of a configuration: a higher one wins
+
+	secrets []stretch // what must not be shown, in its order
 }
 
 // NewFile returns a file with its line table.

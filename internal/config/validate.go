@@ -189,6 +189,9 @@ func (v *validator) value(n *Node) any {
 			return i
 		}
 		f, err := strconv.ParseFloat(n.Text, 64)
+		if err != nil && n.Pos.File.hides(n.Pos) {
+			return math.MaxFloat64 // it has the wrong type, too
+		}
 		if err != nil {
 			v.diags.reportWeak(n.Pos, n.Pos, "", fmt.Sprintf("the number %s is out of range", n.Text))
 			return math.MaxFloat64
