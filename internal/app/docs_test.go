@@ -126,7 +126,9 @@ func TestSettingsAreDocumented(t *testing.T) {
 	}
 	lines := strings.Split(strings.NewReplacer(",", "", "\u00a0", "").Replace(string(page)), "\n")
 	eachSetting(reflect.ValueOf(config.Defaults()), func(key string, builtIn reflect.Value) {
-		named := func(line string) bool { return strings.Contains(line, "`"+key+"`") || strings.Contains(line, "."+key+"`") }
+		named := func(line string) bool {
+			return strings.Contains(line, "`"+key+"`") || strings.Contains(line, "."+key+"`")
+		}
 		told := func(line string) bool { return named(line) && strings.Contains(line, documented(builtIn)) }
 		if !slices.ContainsFunc(lines, named) {
 			t.Errorf("configuration.md has no line about %q", key)

@@ -245,7 +245,7 @@ func syntaxError(f *File, err error) (Pos, string) {
 		at = min(at, f.lines[line-1]+column-1)
 	}
 	pos, what := Pos{f, at, min(at+1, len(f.Data))}, strings.TrimPrefix(m[3], "jsontext: ")
-	if f.hides(pos) { // what is wrong may be the secret itself, which would be shown
+	if f.hides(pos) || len(f.secrets) > 0 && strings.HasPrefix(what, "invalid literal") { // it shows what is wrong
 		what = "invalid value"
 	}
 	return pos, "this is not JSON: " + what

@@ -269,6 +269,13 @@ func (f *File) shown(p Pos, line int) (text []byte, at, end int) {
 	// Of a long line, no more is copied than could be shown.
 	const around = 4096 // bytes
 	from, to := max(0, at-around), min(len(text), at+around)
+	for _, s := range hidden {
+		if s = (stretch{s.start - begin, s.end - begin}); s.start < from && from < s.end {
+			from = max(0, s.start-around)
+		} else if s.start < to && to < s.end {
+			to = min(len(text), s.end+around)
+		}
+	}
 	mark := `"` + hiddenText + `"`
 	var out []byte
 	var cuts []stretch
