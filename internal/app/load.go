@@ -98,7 +98,7 @@ func checkAddresses(cfg *config.Config, diags *config.Diagnostics) {
 	case err != nil:
 		diags.Errorf(cfg.At("email.from"), hint, `"from" is not a mail address`)
 	case c.SMTP.Host != "" && !strings.Contains(from.Address, "@"):
-		diags.Errorf(cfg.Cause("email.from", "email.smtp.host"), `write "pyruse@example.org"`,
+		diags.Errorf(cfg.Cause("email.from", "email.smtp.host"), `write "from": "pyruse@example.org"`,
 			`mail that goes to a mail server needs a sender with a domain; "from" has none`)
 	}
 }
