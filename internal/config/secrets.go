@@ -60,6 +60,7 @@ func (w *secretWalk) member(m *hujson.ObjectMember, place string) {
 	switch {
 	case scalar && likelyPassword(name), place == smtpTable && secretInSMTP(name):
 		w.hide(&m.Value)
+	case place == "" && (name == keyActions || name == keyLists): // there are too many, and none of them is a password
 	case place == "" && name == "email":
 		w.object(&m.Value, name)
 	case place == "email" && name == "smtp":
@@ -99,13 +100,22 @@ var smtpKeys = func() []string {
 // likelyPassword reports whether a key is "password", or likely to be meant so.
 func likelyPassword(name string) bool {
 	const misspelt = 2 // letters
-	name = strings.ToLower(name)
-	if slices.Contains([]string{"pass", "pwd", "passphrase"}, name) {
-		return true
-	}
 	more := len(name) - len(keyPassword)
-	return more >= -misspelt && more <= misspelt && distance(name, keyPassword) <= misspelt
+	switch {
+	case strings.EqualFold(name, "pass"), strings.EqualFold(name, "pwd"), strings.EqualFold(name, "passphrase"):
+		return true
+	case more < -misspelt || more > misspelt || !strings.ContainsAny(name, "sSwW"): // which are too many to be forgotten
+		return false
+	}
+	return distance(strings.ToLower(name), keyPassword) <= misspelt
 }
+
+// farthest is how many bytes of white space and comments may stand between a key and its value, so that not all of them are looked
+// through again and again.
+const farthest = 4096
+
+// longestQuoted is how long a misspelt key "password" may be, in bytes: ten characters, each written as \u0061, and the quotes.
+const longestQuoted = 62
 
 // quotedSecrets returns the texts and numbers behind a key "password" wherever one seems to stand, also in comments.
 func quotedSecrets(data []byte) []stretch {
@@ -116,36 +126,27 @@ func quotedSecrets(data []byte) []stretch {
 			break
 		}
 		i += next
-		name, end := quotedName(data, i)
-		if !likelyPassword(name) {
+		length := bytes.IndexByte(data[i+1:min(len(data), i+longestQuoted)], '"')
+		if length < 0 {
 			continue
 		}
-		at := skipSpace(data, end)
-		if at == len(data) || data[at] != ':' {
+		end := i + 1 + length + 1
+		if !likelyPassword(unescaped(string(data[i+1 : end-1]))) {
 			continue
 		}
-		if at = skipSpace(data, at+1); at == len(data) || strings.IndexByte("{[]},", data[at]) >= 0 {
+		near := data[:min(len(data), end+farthest)]
+		at := skipSpace(near, end)
+		if at == len(near) || near[at] != ':' {
 			continue
 		}
-		if end = scalarEnd(data, at); !tellsNothing(data[at:end]) {
+		if at = skipSpace(near, at+1); at == len(near) || strings.IndexByte("{[]},", near[at]) >= 0 {
+			continue
+		}
+		if end := scalarEnd(data, at); !tellsNothing(data[at:end]) {
 			list = append(list, stretch{at, end})
 		}
 	}
 	return list
-}
-
-// quotedName returns the short text in quotes that begins at i, and the offset behind it; "" if there is none.
-func quotedName(data []byte, i int) (name string, end int) {
-	const longest = 80 // bytes: twelve characters, each written as \u0061, and the quotes
-	length := bytes.IndexByte(data[i+1:min(len(data), i+longest)], '"')
-	if length < 0 {
-		return "", 0
-	}
-	end = i + 1 + length + 1
-	if err := json.Unmarshal(data[i:end], &name); err != nil {
-		return "", 0
-	}
-	return name, end
 }
 
 // skipSpace returns the offset of what follows white space and comments from i on.

@@ -45,7 +45,9 @@ func printed(t *testing.T, c *Config, diags *Diagnostics) string {
 
 // TestSecretsAreNotPrinted has a fault on the line of a password, of any kind, or in the password itself.
 func TestSecretsAreNotPrinted(t *testing.T) {
-	smtp := func(s string) string { return `{"email": {"from": "a@example.org", "smtp": {` + s + `}}, "actions": {}}` }
+	smtp := func(s string) string {
+		return `{"email": {"from": "a@example.org", "smtp": {` + s + `}}, "actions": {}}`
+	}
 	for name, source := range map[string]string{
 		"alone":                           smtp(`"host": "h", "username": "u", "password": "Tr0ub4dor"`),
 		"a fault beside it":               smtp(`"host": 5, "password": "Tr0ub4dor"`),

@@ -90,12 +90,12 @@ func TestSMTPNeedsASender(t *testing.T) {
 func TestReportSettings(t *testing.T) {
 	for report, want := range map[string]string{
 		`{"at": "Mon 7:00", "templates": "/t", "sendEmpty": true, "keepDays": 0}`: "",
-		`{"at": null, "templates": ""}`: "",
-		`{"at": ""}`:                    `"at" is empty; it must say when the report is sent`,
-		`{"templates": "t"}`:            `"templates" must be an absolute path`,
-		`{"memoryDays": 0}`:             `"memoryDays" is 0; it must be at least 1`,
-		`{"keepDays": 3661}`:            `"keepDays" is 3661; it must be at most 3660`,
-		`{"atr": "x"}`:                  `unknown key "atr" in "report"`,
+		`{"at": null, "templates": ""}`:                                           "",
+		`{"at": ""}`:                                                              `"at" is empty; it must say when the report is sent`,
+		`{"templates": "t"}`:                                                      `"templates" must be an absolute path`,
+		`{"memoryDays": 0}`:                                                       `"memoryDays" is 0; it must be at least 1`,
+		`{"keepDays": 3661}`:                                                      `"keepDays" is 3661; it must be at most 3660`,
+		`{"atr": "x"}`:                                                            `unknown key "atr" in "report"`,
 	} {
 		var diags Diagnostics
 		Read(NewFile("f", []byte(`{"report": `+report+`, "actions": {}}`)), &diags)
