@@ -80,9 +80,19 @@ func (a *authority) sign(t *testing.T, cert *x509.Certificate, v validity, key *
 // server returns the configuration of mail.example.org.
 func (a *authority) server(t *testing.T, v validity) *tls.Config {
 	t.Helper()
-	key := newKey(t)
-	cert := a.sign(t, &x509.Certificate{DNSNames: []string{"mail.example.org", "smtp.example.org"}}, v, key)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}}
+	pair, err := tls.X509KeyPair(a.serverPEM(t, v))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}}
+}
+
+// serverPEM returns a certificate of mail.example.org and its key.
+func (a *authority) serverPEM(t *testing.T, v validity) (cert, key []byte) {
+	t.Helper()
+	private := newKey(t)
+	signed := a.sign(t, &x509.Certificate{DNSNames: []string{"mail.example.org", "smtp.example.org"}}, v, private)
+	return encodePEM("CERTIFICATE", signed.Raw), encodePEM("PRIVATE KEY", keyBytes(t, private))
 }
 
 // clientFiles writes a certificate of a client and its key.
@@ -104,10 +114,14 @@ func keyBytes(t *testing.T, key *ecdsa.PrivateKey) []byte {
 	return b
 }
 
+func encodePEM(kind string, b []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b})
+}
+
 func writePEM(t *testing.T, kind string, b []byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "pem")
-	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}), 0o600); err != nil {
+	if err := os.WriteFile(name, encodePEM(kind, b), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return name
