@@ -227,7 +227,8 @@ func (c *session) connect(ctx context.Context) error {
 // hello waits for the greeting, unless TLS was started since, and says EHLO, or HELO to a server that has no EHLO.
 func (c *session) hello() error {
 	c.client = smtp.NewClient(c.wire)
-	c.client.CommandTimeout, c.client.SubmissionTimeout = commandTimeout, c.timeout
+	c.client.CommandTimeout = commandTimeout
+	c.client.SubmissionTimeout = c.timeout + commandTimeout // never reached: the time for the whole is over before
 	if err := c.client.Hello(c.smtp.localName()); err != nil {
 		silent := c.wire.step == "greeting" && errors.Is(c.wire.err, os.ErrDeadlineExceeded)
 		err = c.fail(err)

@@ -214,7 +214,53 @@ func TestSMTPMechanisms(t *testing.T) {
 			}
 			noSecret(t, c.secret, said.String(), fmt.Sprint(err))
 			checkDialogue(t, said.String())
+			// A long token waits for a challenge (RFC 4954, 4).
+			long := len(c.secret) > maxCommand
+			if later := strings.Contains(said.String(), "\n-> AUTH OAUTHBEARER\n<- 334 \n-> ***\n"); later != long {
+				t.Errorf("a token of %d bytes:\n%s", len(c.secret), &said)
+			}
 		})
+	}
+}
+
+// The server may not offer what the settings need.
+func TestSMTPMechanismMissing(t *testing.T) {
+	ca := newAuthority(t)
+	server := startServer(t, ca.server(t, validNow), false, nil, "PLAIN", "X\x1b")
+	for _, c := range []struct {
+		change func(*SMTP)
+		want   string
+	}{
+		{func(s *SMTP) { s.Auth, s.Username = "LOGIN", theName }, `server does not offer LOGIN, but only PLAIN, X\x1b`},
+		{func(*SMTP) {}, "authenticate with PLAIN: there is no username"},
+	} {
+		s := server.client(ca)
+		s.Secret = SecretText(thePassword)
+		c.change(s)
+		want := fmt.Sprintf("mail server 127.0.0.1:%d: %s", server.port, c.want)
+		if err := s.Probe(t.Context()); err == nil || err.Error() != want {
+			t.Errorf("error %v\nwant  %s", err, want)
+		}
+	}
+}
+
+// A challenge is only shown in short; LOGIN answers two, whatever they are.
+func TestSMTPChallenges(t *testing.T) {
+	var said strings.Builder
+	d := dialogue{out: &said, mode: secrets}
+	d.received([]byte("334 " + strings.Repeat("QUFB", 100) + "\r\n535 " + strings.Repeat("x", 100) + "\r\n"))
+	want := "<- 334 " + strings.Repeat("QUFB", 14) + "…\n<- 535 " + strings.Repeat("x", 100) + "\n"
+	if said.String() != want {
+		t.Errorf("%s want %s", &said, want)
+	}
+	l := loginClient{answers: []string{"bob", "hunter2"}}
+	for _, want := range []string{"bob", "hunter2"} {
+		if got, err := l.Next([]byte("?")); string(got) != want || err != nil {
+			t.Errorf("%s, %v, want %s", got, err, want)
+		}
+	}
+	if got, err := l.Next(nil); err == nil {
+		t.Errorf("a third answer: %s", got)
 	}
 }
 
@@ -336,6 +382,9 @@ func TestChooseMechanism(t *testing.T) {
 // Settings that cannot work are found before anything is sent.
 func TestSMTPSettings(t *testing.T) {
 	secret := SecretText("hunter2")
+	ca := newAuthority(t)
+	certFile, _ := ca.clientFiles(t)
+	_, otherKey := ca.clientFiles(t)
 	for _, c := range []struct {
 		s    SMTP
 		want string
@@ -355,6 +404,11 @@ func TestSMTPSettings(t *testing.T) {
 		{SMTP{Host: "h", CAFile: "/nonexistent"}, "read caFile: open /nonexistent: no such file or directory"},
 		{SMTP{Host: "h", CAFile: "/dev/null"}, "read caFile: /dev/null has no certificate in PEM"},
 		{SMTP{Host: "h", CertFile: "/dev/null", KeyFile: "/dev/null"}, "read key /dev/null: not a regular file"},
+		{
+			SMTP{Host: "h", CertFile: certFile, KeyFile: otherKey},
+			"use certificate " + certFile + ": tls: private key does not match public key",
+		},
+		{SMTP{Host: "h", CertFile: "/nonexistent", KeyFile: otherKey}, "read certificate: open /nonexistent: no such file or directory"},
 		{SMTP{Host: "h", Secret: SecretFile("/nonexistent")}, "read secret file /nonexistent: no such file or directory"},
 	} {
 		c.s.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("dialled") }

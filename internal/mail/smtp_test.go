@@ -261,6 +261,18 @@ func TestSMTPCommands(t *testing.T) {
 	}
 }
 
+func TestSMTPProbe(t *testing.T) {
+	a := &actor{}
+	s, wait := stage(a)
+	if err := s.Probe(t.Context()); err != nil {
+		t.Error(err)
+	}
+	wait()
+	if got := strings.Join(a.heard, ", "); got != "EHLO host.example.org, QUIT" {
+		t.Error(got)
+	}
+}
+
 // The end of the message is only what the client means as such, and every byte arrives.
 func TestSMTPData(t *testing.T) {
 	for _, c := range []struct{ name, data, want string }{
@@ -397,7 +409,7 @@ func TestSMTPHangs(t *testing.T) {
 				if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("%v does not wrap that the time is over", err)
 				}
-				if took := time.Since(begin); took > time.Minute {
+				if took := time.Since(begin); took > time.Minute || c.step == "QUIT" && took != quitTimeout {
 					t.Errorf("took %v", took)
 				}
 			})
