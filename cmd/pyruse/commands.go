@@ -74,7 +74,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringArrayVar(&f.dirs, "config-dir", nil,
 		"read fragments from `DIR` instead of the system's folders; several times: a later one wins; \"\": none")
 	root.PersistentFlags().StringArrayVar(&f.set, "set", nil, "give a setting another value: `KEY=VALUE`, as in limits.bans=1000")
-	root.AddCommand(newRun(f), newReload(f), newCheck(f), newConfig(f), newReplay(f), newBoot(f), newBans(f), newSchema(), newVersion(f))
+	root.AddCommand(newRun(f), newReload(f), newCheck(f), newConfig(f), newReplay(f), newReport(f), newMail(f), newBoot(f), newBans(f), newSchema(), newVersion(f))
 	return root
 }
 
@@ -270,20 +270,23 @@ With --format json, one object is printed per effect, in order, and a summary at
   {"effect":"error",…,"error":"…"}
   {"effect":"summary","entries":9,"bans":1,"mails":0,"reports":4,"logs":0,"errors":0}
 
+With --report, print the report of that time in the place of the effects, or write its HTML to a file (--html).
+What is new is not marked: of the days before, a replay knows nothing.
+
 Exit codes: 0 replayed to the end (errors of steps are effects, not failures); 1 failure, or
 parts of the input could not be read; 2 the configuration has errors.`,
 		Example: `  pyruse replay --since yesterday --until today
+  pyruse replay --since 2026-11-01 --until 2026-11-02 --report --html report.html
   pyruse replay --file /var/log/journal/…/system.journal --format json
   journalctl -o json --since -1h | pyruse replay --entries -`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var err error
-			now := time.Now()
-			if o.Since, err = parseTime("since", since, now); err != nil {
+			if o.Since, o.Until, err = parseSpan(since, until); err != nil {
 				return err
 			}
-			if o.Until, err = parseTime("until", until, now); err != nil {
-				return err
+			if o.HTML != "" && !o.Report {
+				return errors.New("--html goes with --report")
 			}
 			o.Source, o.Format = f.source(), app.Format(f.format)
 			o.Stdin, o.Stdout, o.Stderr = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
@@ -298,7 +301,10 @@ parts of the input could not be read; 2 the configuration has errors.`,
 	c.Flags().StringVar(&o.Entries, "entries", "", "read lines of \"journalctl -o json\" from `FILE`; - is standard input")
 	c.Flags().StringVar(&since, "since", "", "leave out entries before this `TIME`")
 	c.Flags().StringVar(&until, "until", "", "leave out entries at or after this `TIME`")
+	c.Flags().BoolVar(&o.Report, "report", false, "print the report of that time instead of the effects")
+	c.Flags().StringVar(&o.HTML, "html", "", "with --report: write the HTML to this `FILE`; - is standard output")
 	c.MarkFlagsMutuallyExclusive("directory", "file", "entries")
+	c.MarkFlagsMutuallyExclusive("report", "format")
 	return c
 }
 

@@ -81,3 +81,21 @@ func parseLength(s string) (time.Duration, error) {
 	}
 	return sum, nil
 }
+
+// parseSpan reads --since and --until.
+func parseSpan(since, until string) (from, to time.Time, err error) {
+	now := time.Now()
+	if from, err = parseTime("since", since, now); err == nil {
+		to, err = parseTime("until", until, now)
+	}
+	return from, to, err
+}
+
+// parseDate reads a day, and returns it as 2006-01-02.
+func parseDate(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	t, err := parseTime("date", s, time.Now())
+	return t.Format(time.DateOnly), err
+}

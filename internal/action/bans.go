@@ -67,6 +67,7 @@ func newIPSetBan(w *World, b *workflow.Build) workflow.Action {
 }
 
 func (a *banAddress) Do(e *entry.Entry) error {
+	e.Act()
 	v := e.Get(a.slot)
 	if v.IsNone() {
 		return missing(a.field)

@@ -33,6 +33,7 @@ func newCounterRaise(w *World, b *workflow.Build) workflow.Action {
 }
 
 func (a *counterRaise) Do(e *entry.Entry) error {
+	e.Act()
 	key := e.Get(a.key)
 	if key.IsNone() {
 		return missing(a.field)
@@ -73,6 +74,7 @@ func newCounterReset(w *World, b *workflow.Build) workflow.Action {
 }
 
 func (a *counterReset) Do(e *entry.Entry) error {
+	e.Act()
 	key := e.Get(a.key)
 	if key.IsNone() {
 		return missing(a.field)

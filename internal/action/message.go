@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/state"
@@ -46,6 +47,7 @@ func newEmail(w *World, b *workflow.Build) workflow.Action {
 }
 
 func (a *email) Do(e *entry.Entry) error {
+	e.Act()
 	text, err := a.message.Render(e)
 	if err != nil {
 		return err
@@ -60,6 +62,9 @@ type dailyReport struct {
 	message *entry.Template
 	level   int
 	details string
+
+	// For lines of OTHER: what is known of their entries.
+	service, unit, text entry.Slot
 }
 
 // ReportLevels are the levels of action_dailyReport.
@@ -77,10 +82,14 @@ func newDailyReport(w *World, b *workflow.Build) workflow.Action {
 		return nil
 	}
 	w.mails = true
-	return &dailyReport{
-		w.Effects, b.Origin, template(b, "message", args.Message),
-		choose(b, "level", args.Level, ReportLevels), choose(b, "details", args.Details, reportDetails),
+	a := &dailyReport{
+		effects: w.Effects, origin: b.Origin, message: template(b, "message", args.Message),
+		level: choose(b, "level", args.Level, ReportLevels), details: choose(b, "details", args.Details, reportDetails),
 	}
+	if a.level == state.ReportOther {
+		a.service, a.unit, a.text = b.Slot("SYSLOG_IDENTIFIER"), b.Slot("_SYSTEMD_UNIT"), b.Slot("MESSAGE")
+	}
+	return a
 }
 
 func (a *dailyReport) Do(e *entry.Entry) error {
@@ -88,7 +97,22 @@ func (a *dailyReport) Do(e *entry.Entry) error {
 	if err != nil {
 		return err
 	}
-	return a.effects.Report(Cause{a.origin, e}, state.ReportLine{Level: a.level, Time: e.Time(), Message: text, Details: a.details})
+	line := state.ReportLine{Level: a.level, Time: e.Time(), Message: text, Details: a.details}
+	if a.level == state.ReportOther {
+		a.describe(e, &line)
+	}
+	return a.effects.Report(Cause{a.origin, e}, line)
+}
+
+// describe notes what is known of the entry of a line.
+func (a *dailyReport) describe(e *entry.Entry, line *state.ReportLine) {
+	line.Service, line.Unit = strings.Clone(e.Get(a.service).Str()), strings.Clone(e.Get(a.unit).Str())
+	line.Acted = e.Acted()
+	if message := e.Get(a.text).Str(); message != "" {
+		if at := strings.Index(line.Message, message); at >= 0 {
+			line.Start, line.Length = at, len(message)
+		}
+	}
 }
 
 // logLine writes a line to the journal.
@@ -116,6 +140,7 @@ func newLog(w *World, b *workflow.Build) workflow.Action {
 }
 
 func (a *logLine) Do(e *entry.Entry) error {
+	e.Act()
 	text, err := a.message.Render(e)
 	if err != nil {
 		return err

@@ -93,6 +93,7 @@ func constantPart(b *workflow.Build, n *workflow.Arg) (entry.Value, bool) {
 }
 
 func (a *dnatCapture) Do(e *entry.Entry) error {
+	e.Act()
 	var parts [6]entry.Value
 	for i := range a.parts {
 		parts[i] = a.parts[i].value(e)

@@ -2,17 +2,13 @@ package app
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -91,51 +87,16 @@ func RemoveBan(ctx context.Context, o BansOptions, address, set string) error {
 	})
 }
 
-// What a command does with the bans.
-const (
-	reading  = false
-	changing = true
-)
-
 // with calls f with the running daemon, or with the state itself if none is running.
 func (o *BansOptions) with(ctx context.Context, change bool, f func(keeping) error) error {
-	var faults bytes.Buffer // of no interest while a daemon answers
-	settings, fault := o.Source.settings(&faults, o.Colour)
-	if fault != nil && !errors.Is(fault, ErrConfig) {
-		return fault
-	}
-	client := control.NewClient(socketPath(settings))
-	if _, err := client.Status(ctx); !errors.Is(err, control.ErrNotRunning) {
-		if err != nil {
-			return err
-		}
-		return f(viaDaemon{client})
-	}
-	if fault != nil && !errors.Is(fault, config.ErrNoFile) {
-		_, err := o.Stderr.Write(faults.Bytes())
-		return errors.Join(fault, err)
-	}
-	if _, err := os.Stat(filepath.Join(settings.Storage, state.FileName)); errors.Is(err, fs.ErrNotExist) && !change {
-		return o.print(nil)
-	}
-	if change {
-		unlock, err := state.Lock(settings.Storage)
-		if errors.Is(err, state.ErrLocked) {
-			return fmt.Errorf("%w, but it does not answer on %s", err, socketPath(settings))
-		}
-		if err != nil {
-			return err
-		}
-		defer func() { _ = unlock() }() // the lock ends with the process in any case
-	}
-	db, err := state.OpenSound(settings.Storage, stateLimits(settings))
-	if errors.Is(err, state.ErrDamaged) {
-		return fmt.Errorf("%w; pyruse run sets it aside and begins a new one", err)
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(f(&direct{db, settings}), db.Close())
+	return withState(ctx, o.Source, o.Stderr, o.Colour, change,
+		func(c *control.Client) error { return f(viaDaemon{c}) },
+		func(db *state.DB, settings *config.Settings) error {
+			if db == nil {
+				return o.print(nil)
+			}
+			return f(&direct{db, settings})
+		})
 }
 
 type viaDaemon struct{ client *control.Client }

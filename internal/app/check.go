@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/pyruse/pyruse/internal/action"
 	"github.com/pyruse/pyruse/internal/config"
 )
 
@@ -64,11 +63,10 @@ func Check(ctx context.Context, o CheckOptions) error {
 }
 
 func (o *CheckOptions) load() (*loaded, error) {
-	world := func(s *config.Settings) (*action.World, error) { return replayWorld(s, nil) }
 	if o.Candidate == nil {
-		return load(o.Source, world)
+		return load(o.Source, noWorld)
 	}
-	return loadCandidate(o.Source, o.Candidate, world)
+	return loadCandidate(o.Source, o.Candidate, noWorld)
 }
 
 // sound says that there is nothing to complain about.

@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/pyruse/pyruse/internal/action"
-	"github.com/pyruse/pyruse/internal/config"
 )
 
 // ConfigOptions say how the configuration is shown.
@@ -23,7 +20,7 @@ type ConfigOptions struct {
 // the faults on Stderr, and returns ErrConfig.
 func PrintConfig(o ConfigOptions) error {
 	collectRarely()
-	l, err := load(o.Source, func(s *config.Settings) (*action.World, error) { return replayWorld(s, nil) })
+	l, err := load(o.Source, noWorld)
 	if err != nil {
 		return err
 	}

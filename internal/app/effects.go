@@ -19,7 +19,10 @@ import (
 // Bounds of what waits in memory while nothing can be committed.
 const (
 	maxPendingLines = 100_000
-	maxPendingMails = 1_000
+	maxPendingNotes = 1_000
+	maxPendingBans  = 100_000
+	// maxPendingText bounds the texts to be mailed with one subject, in bytes: the database keeps no more of them either.
+	maxPendingText = 1 << 20
 )
 
 // maxDepth is how many times a line of action_log may lead to another one before
@@ -36,10 +39,12 @@ type effects struct {
 	holds   func(state.BanKey) bool // whether a ban is in force
 	now     func() time.Time
 
-	batch   state.Batch // since the last commit
-	banned  map[state.BanKey]int
-	newBans []state.Ban // since the last delivery to the firewalls
+	batch   state.Batch          // since the last commit
+	places  map[state.BanKey]int // of the bans in the batch
+	texts   map[string]int       // bytes of the notes in the batch, by subject
+	newBans []state.Ban          // since the last delivery to the firewalls
 	lines   []journal.Record
+	tally   tally
 	dropped state.Result // because too much waits
 	depth   int          // of the current entry, if it is a line of action_log; else 0
 	bans    int64
@@ -58,6 +63,7 @@ func (f *effects) Ban(c action.Cause, b state.Ban) error {
 	}
 	f.bans++
 	f.put(b)
+	f.banned(b)
 	text := fmt.Sprintf("banned %s in %s %q", b.Addr, b.Backend, b.Set)
 	switch {
 	case b.Until.IsZero():
@@ -73,18 +79,26 @@ func (f *effects) Ban(c action.Cause, b state.Ban) error {
 
 // put notes a ban for the next commit and the next delivery.
 func (f *effects) put(b state.Ban) {
-	if f.banned == nil {
-		f.banned = map[state.BanKey]int{}
+	if f.places == nil {
+		f.places = map[state.BanKey]int{}
 	}
-	if i, ok := f.banned[b.Key()]; ok {
+	if i, ok := f.places[b.Key()]; ok {
 		f.batch.Bans[i] = b
 	} else {
-		f.banned[b.Key()] = len(f.batch.Bans)
+		f.places[b.Key()] = len(f.batch.Bans)
 		f.batch.Bans = append(f.batch.Bans, b)
 	}
 	// In a batch, bans are lifted after others are put.
 	f.batch.Unbans = slices.DeleteFunc(f.batch.Unbans, func(k state.BanKey) bool { return k == b.Key() })
 	f.newBans = append(f.newBans, b)
+}
+
+// banned notes for the report that a ban took place.
+func (f *effects) banned(b state.Ban) {
+	f.tally.add(state.TallyBans, b.Chain, b.Since)
+	if len(f.batch.Banned) < maxPendingBans {
+		f.batch.Banned = append(f.batch.Banned, state.BanEvent{Time: b.Since, Addr: b.Addr, Chain: b.Chain})
+	}
 }
 
 func banFields(b state.Ban) []journal.Field {
@@ -100,6 +114,7 @@ func banFields(b state.Ban) []journal.Field {
 }
 
 func (f *effects) Refuse(c action.Cause, b state.Ban, reason string) error {
+	f.tally.add(state.TallyRefused, c.Origin.Chain, b.Since)
 	f.log(c, journal.MsgBanRefused, 4, fmt.Sprintf("did not ban %s: %s", b.Addr, reason), banFields(b)...)
 	return nil
 }
@@ -108,18 +123,23 @@ func (f *effects) Mail(c action.Cause, subject, text string) error {
 	if len(f.email.To) == 0 {
 		return errors.New(`there is nobody to mail to: "email": {"to": […]} is not set`)
 	}
-	if len(f.batch.Mail) >= maxPendingMails {
-		f.dropped.DroppedMail++
+	f.tally.add(state.TallyNotes, subject, c.Entry.Time())
+	kept := f.texts[subject]
+	if len(f.batch.Notes) >= maxPendingNotes || kept > 0 && kept+len(text) > maxPendingText {
+		if f.batch.CountedNotes == nil {
+			f.batch.CountedNotes = map[string]int64{}
+		}
+		f.batch.CountedNotes[subject]++
 		return nil
 	}
-	m, err := mail.Message{
-		From: f.email.From, To: f.email.To, Subject: subject, Text: text,
-		Date: f.now(), MessageID: mail.MessageID(f.host, c.Entry.Cursor(), c.Origin.Chain, strconv.Itoa(c.Origin.Step)),
-	}.Outgoing(f.now())
-	if err != nil {
-		return err
+	if f.texts == nil {
+		f.texts = map[string]int{}
 	}
-	f.batch.Mail = append(f.batch.Mail, m)
+	f.texts[subject] = kept + len(text)
+	f.batch.Notes = append(f.batch.Notes, state.Note{
+		MessageID: mail.MessageID(f.host, c.Entry.Cursor(), c.Origin.Chain, strconv.Itoa(c.Origin.Step)),
+		Subject:   subject, Text: text, Time: c.Entry.Time(), Created: f.now(),
+	})
 	return nil
 }
 
@@ -164,10 +184,14 @@ func causeFields(c action.Cause, id string) []journal.Field {
 
 // committed tells that the batch is in the database.
 func (f *effects) committed() {
+	clear(f.batch.Notes) // what is kept of the lists must not hold their texts, which can be long
+	clear(f.batch.Report)
 	f.batch = state.Batch{
-		Bans: f.batch.Bans[:0], Report: f.batch.Report[:0], Mail: f.batch.Mail[:0], Seen: f.batch.Seen[:0],
+		Bans: f.batch.Bans[:0], Report: f.batch.Report[:0], Notes: f.batch.Notes[:0], Banned: f.batch.Banned[:0], Seen: f.batch.Seen[:0],
 		Counters: f.batch.Counters[:0], DNAT: f.batch.DNAT[:0], ForgetDNAT: f.batch.ForgetDNAT[:0],
 	}
-	clear(f.banned)
+	f.tally.committed()
+	clear(f.places)
+	clear(f.texts)
 	f.dropped = state.Result{}
 }

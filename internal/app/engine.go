@@ -156,12 +156,15 @@ func (g *engine) handle(fail func(*workflow.StepError)) {
 	g.effects.depth = 0
 	if g.uncommitted.IsZero() {
 		g.uncommitted = time.Now()
-		g.lag.Store(max(0, g.uncommitted.UnixMicro()-usec))
+		lag := max(0, g.uncommitted.UnixMicro()-usec)
+		g.lag.Store(lag)
+		g.effects.tally.lag(lag, usec)
 	}
 	if g.isOwn() && g.repeated() {
 		return
 	}
 	g.prog.graph.Run(g.entry, fail)
+	g.effects.tally.entry(g.entry.Get(g.prog.ident).Str(), usec, g.entry.Marks())
 }
 
 // isOwn reports whether the current entry is a line of Pyruse's own.
@@ -210,6 +213,7 @@ func (g *engine) see(event string) {
 
 func (g *engine) fail(err *workflow.StepError) {
 	g.failed.Add(1)
+	g.effects.tally.add(state.TallyErrors, err.Origin.Chain, g.entry.Time())
 	g.errors.add(g.effects, g.entry, err, g.isOwn(), time.Now())
 	if g.nextSum.IsZero() {
 		g.nextSum = time.Now().Add(errorWindow)
@@ -286,6 +290,7 @@ func (g *engine) commit(now time.Time) error {
 func (g *engine) tryCommit() error {
 	b := &g.effects.batch
 	b.Cursor = g.entries.Position()
+	b.Tally = g.effects.tally.collect()
 	g.world.Counters.Collect(b)
 	if err := g.world.DNAT.Collect(b); err != nil {
 		return err
@@ -295,14 +300,12 @@ func (g *engine) tryCommit() error {
 		return err
 	}
 	dropped.DroppedLines += g.effects.dropped.DroppedLines
-	dropped.DroppedMail += g.effects.dropped.DroppedMail
 	if dropped != (state.Result{}) {
-		g.say(journal.MsgDropped, 3, fmt.Sprintf("left out %d report lines and %d mails: too many wait (limits.reportLines, limits.outbox)",
-			dropped.DroppedLines, dropped.DroppedMail))
+		g.say(journal.MsgDropped, 3, fmt.Sprintf("left out %d report lines: too many wait (limits.reportLines)", dropped.DroppedLines))
 	}
 	g.world.Counters.Committed()
 	g.world.DNAT.Committed()
-	if len(b.Mail) > 0 {
+	if len(b.Notes)+len(b.CountedNotes) > 0 {
 		g.mail.Wake()
 	}
 	g.effects.committed()
@@ -319,7 +322,7 @@ func (g *engine) replaceDB(now time.Time, damage error) error {
 	g.world.Counters.MarkAllDirty()
 	g.world.DNAT.MarkAllDirty()
 	for _, b := range g.keeper.Bans() {
-		if _, ok := g.effects.banned[b.Key()]; !ok {
+		if _, ok := g.effects.places[b.Key()]; !ok {
 			g.effects.batch.Bans = append(g.effects.batch.Bans, b)
 		}
 	}
@@ -402,6 +405,7 @@ func (g *engine) call(ctx context.Context, f func()) error {
 // that are counted, the lines that are recognised. It is called between two entries.
 func (g *engine) swap(prog *program, world *action.World, e *entry.Entry) {
 	world.TakeOver(g.world)
+	g.effects.tally.use(prog.graph.Chain)
 	g.prog, g.world, g.entry = prog, world, e
 	if g.changedState() { // a lower limit may have removed something
 		g.touch()

@@ -47,7 +47,7 @@ func (p postbox) command() string { return filepath.Join(p.dir, "sendmail.sh") }
 
 // members are those of a configuration with mailRules, the mail going into the box.
 func (p postbox) members() string {
-	return fmt.Sprintf("\"email\": {\"from\": \"pyruse@example.org\", \"to\": [\"root@example.org\"], \"subject\": \"The day\", \"sendmail\": [%q, \"-t\"]},\n%s",
+	return fmt.Sprintf("\"email\": {\"from\": \"pyruse@example.org\", \"to\": [\"root@example.org\"], \"subject\": \"The day\", \"sendmail\": [%q, \"-t\"], \"coalesceSeconds\": 0},\n%s",
 		p.command(), actions(mailRules))
 }
 
@@ -143,7 +143,8 @@ func TestFailedMailIsKeptAndSentAfterARestart(t *testing.T) {
 	if err != nil || !ok || kept.Attempts != 1 || !strings.Contains(kept.LastError, "no more room") || time.Until(kept.NextTry) < 30*time.Second {
 		t.Fatalf("the outbox has %+v, %v, %v", kept, ok, err)
 	}
-	if err := db.MailFailed(kept.ID, 1, time.Now(), kept.LastError); err != nil { // the minute is over
+	kept.NextTry = time.Now() // the minute is over
+	if err := db.MailTried(kept); err != nil {
 		t.Fatal(err)
 	}
 	p.setBroken(false)
@@ -208,7 +209,8 @@ func TestReportIsNotDeletedBeforeItIsMailed(t *testing.T) {
 	if !ok || !strings.Contains(string(m.Data), "trouble") {
 		t.Fatalf("the report is not in the outbox: %+v, %v", m, ok)
 	}
-	if err := s.book().MailFailed(m.ID, 1, time.Now(), ""); err != nil {
+	m.NextTry = time.Now()
+	if err := s.book().MailTried(m); err != nil {
 		t.Fatal(err)
 	}
 	p.setBroken(false)

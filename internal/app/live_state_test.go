@@ -220,7 +220,7 @@ func TestKilledAgainAndAgainNothingIsLostOrCountedTwice(t *testing.T) {
 	if err := os.WriteFile(sendmail, fmt.Appendf(nil, "#!/bin/sh\ngrep -i '^Message-ID:' >> %q\n", mails), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := newStation(t, fmt.Sprintf("\"email\": {\"from\": \"pyruse@localhost\", \"to\": [\"root@localhost\"], \"sendmail\": [%q]}, ", sendmail)+actions(killRules))
+	s := newStation(t, fmt.Sprintf("\"email\": {\"from\": \"pyruse@localhost\", \"to\": [\"root@localhost\"], \"sendmail\": [%q], \"coalesceSeconds\": 0, \"maxPerHour\": 1000}, ", sendmail)+actions(killRules))
 	s.program = plain
 	s.start().kill()
 	stop := plan(t)

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
@@ -20,6 +21,7 @@ import (
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/filter"
 	"github.com/pyruse/pyruse/internal/mail"
+	"github.com/pyruse/pyruse/internal/report"
 	"github.com/pyruse/pyruse/internal/workflow"
 )
 
@@ -59,7 +61,11 @@ type program struct {
 	cfg   *config.Config
 	names *entry.Names
 	graph *workflow.Graph // nil when there were errors
-	ident entry.Slot      // SYSLOG_IDENTIFIER
+
+	calendar       *report.Calendar  // when there are reports; nil when report.at has errors
+	templates      *report.Templates // the administrator's own; nil: the built-in ones
+	templatesFault error             // why the administrator's own cannot be used
+	ident          entry.Slot        // SYSLOG_IDENTIFIER
 }
 
 // newRegistry returns the registry of all modules, working with world.
@@ -78,7 +84,55 @@ func newProgram(cfg *config.Config, diags *config.Diagnostics) *program {
 	}
 	checkAddresses(cfg, diags)
 	names := entry.NewNames(decode)
-	return &program{cfg: cfg, names: names, ident: names.Slot("SYSLOG_IDENTIFIER")}
+	p := &program{cfg: cfg, names: names, ident: names.Slot("SYSLOG_IDENTIFIER"), calendar: reportCalendar(cfg, diags)}
+	p.loadTemplates(diags)
+	return p
+}
+
+// minBetweenReports is the shortest time between two reports: each is a mail, and reads the lines and the numbers of its time.
+const minBetweenReports = 5 * time.Minute
+
+// reportCalendar returns when there are reports, nil if report.at has errors.
+func reportCalendar(cfg *config.Config, diags *config.Diagnostics) *report.Calendar {
+	const hint = `a time of day, "06:00", or a systemd calendar expression, "Mon *-*-* 06:00" or "hourly" (systemd.time(7))`
+	at := cfg.Settings.Report.At
+	if at == "" {
+		return nil // which is reported with the other settings
+	}
+	c, err := report.ParseCalendar(at)
+	if err != nil {
+		diags.Errorf(cfg.At("report.at"), hint, `"at": %v`, err)
+		return nil
+	}
+	t, ok := c.Next(time.Now(), time.Local)
+	if !ok {
+		diags.Errorf(cfg.At("report.at"), hint, `"at": %q never comes`, at)
+		return nil
+	}
+	const looked = 100 // moments in a row: an expression that is sparse at first may be dense later
+	for range looked {
+		next, ok := c.Next(t, time.Local)
+		if !ok {
+			break
+		}
+		if next.Sub(t) < minBetweenReports {
+			diags.Errorf(cfg.At("report.at"), hint, `"at": %q comes every %v; %v between two reports is the least`, at, next.Sub(t), minBetweenReports)
+			return nil
+		}
+		t = next
+	}
+	return c
+}
+
+// loadTemplates loads the administrator's own templates of the report. Where they cannot be used, the built-in ones do it, and so that is a warning.
+func (p *program) loadTemplates(diags *config.Diagnostics) {
+	dir := p.cfg.Settings.Report.Templates
+	if dir == "" {
+		return
+	}
+	if p.templates, p.templatesFault = report.Load(dir); p.templatesFault != nil {
+		diags.Warnf(p.cfg.At("report.templates"), "until then, the reports are made with the built-in templates", `"templates": %v`, p.templatesFault)
+	}
 }
 
 // checkAddresses reports the mail addresses that are none: nobody should find that out when the first mail is due.
@@ -236,7 +290,7 @@ func (l *loaded) problem() *string {
 // fragment leaves its settings out, too.
 func (s Source) settings(stderr io.Writer, colour bool) (*config.Settings, error) {
 	l, err := safely(stderr, func() (*loaded, error) {
-		return load(s, func(c *config.Settings) (*action.World, error) { return replayWorld(c, nil) })
+		return load(s, noWorld)
 	})
 	if err != nil {
 		defaults := config.Defaults()

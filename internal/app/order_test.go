@@ -14,14 +14,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
-	"github.com/pyruse/pyruse/internal/action"
 	"github.com/pyruse/pyruse/internal/config"
 )
 
 // graphOf returns the compiled workflow and the settings of a configuration, as text.
 func graphOf(t *testing.T, src Source) string {
 	t.Helper()
-	l, err := load(src, func(s *config.Settings) (*action.World, error) { return replayWorld(s, nil) })
+	l, err := load(src, noWorld)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ type printer struct {
 	count  struct{ bans, refused, mails, reports, logs, errors int }
 }
 
-var _ action.Effects = (*printer)(nil)
+var _ sink = (*printer)(nil)
 
 func newPrinter(out *bufio.Writer, format Format, colour bool) *printer {
 	p := &printer{out: out, colour: colour}
@@ -130,11 +130,17 @@ func (p *printer) fail(e *entry.Entry, err *workflow.StepError) {
 	_ = p.print(e, x, "1;33", oneLine(x.Error)) // print keeps its error
 }
 
-// summary prints the last line.
-func (p *printer) summary(entries int) {
-	if p.err != nil {
-		return
+func (p *printer) broken() error { return p.err }
+
+// end prints the last line.
+func (p *printer) end(_ *program, entries int) error {
+	if p.err == nil {
+		p.summary(entries)
 	}
+	return p.err
+}
+
+func (p *printer) summary(entries int) {
 	c := &p.count
 	if p.enc == nil {
 		_, p.err = fmt.Fprintf(p.out, "%d entries: %d bans (%d more refused), %d mails, %d report lines, %d log lines, %d errors\n",
@@ -237,5 +243,6 @@ func (p *progress) at(usec int64, entries int) {
 func (p *progress) clear() {
 	if p.width > 0 {
 		_, _ = fmt.Fprint(p.w, "\r\x1b[K") // only a help for the eye
+		p.width = 0
 	}
 }

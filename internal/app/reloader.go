@@ -17,7 +17,6 @@ import (
 	"github.com/pyruse/pyruse/internal/control"
 	"github.com/pyruse/pyruse/internal/entry"
 	"github.com/pyruse/pyruse/internal/journal"
-	"github.com/pyruse/pyruse/internal/mail"
 )
 
 // reloader loads the configuration again when somebody asks for it: beside the engine, which goes on meanwhile, and one
@@ -206,19 +205,21 @@ func (s *service) putInForce(ctx context.Context, l *loaded) error {
 		return errStopping // nothing else can be in the way
 	}
 	s.db.SetLimits(stateLimits(c))
-	s.mailer.Use(transport(c))
-	replace(s.letters, letter(c))
+	s.mailer.Use(transport(&c.Email, nil))
+	s.gate.Use(gateSettings(&c.Email))
+	s.mailer.Wake()
+	replace(s.reports, reportSettings(l))
 	s.missReceiver()
 	return nil
 }
 
 // replace puts a value into a channel of capacity 1, in the place of one that nobody has taken. Only one goroutine may do so.
-func replace(c chan mail.Message, m mail.Message) {
+func replace[T any](c chan T, v T) {
 	select {
 	case <-c:
 	default:
 	}
-	c <- m
+	c <- v
 }
 
 // maxFaultsLogged bounds the lines about one load.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pyruse/pyruse/internal/action"
 	"github.com/pyruse/pyruse/internal/config"
 	"github.com/pyruse/pyruse/internal/control"
 	"github.com/pyruse/pyruse/internal/entry"
@@ -170,7 +169,7 @@ func TestOutcomes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		l, err := load(Source{Config: "pyruse.json", Dirs: []string{"d"}}, func(c *config.Settings) (*action.World, error) { return replayWorld(c, nil) })
+		l, err := load(Source{Config: "pyruse.json", Dirs: []string{"d"}}, noWorld)
 		return &outcome{loaded: l, err: err}
 	}
 	const sound = `{"actions": {"a": []}}`
@@ -219,7 +218,7 @@ func BenchmarkSwap(b *testing.B) {
 		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
 			load := func() *loaded {
 				l, err := load(Source{Config: filepath.Join(root, "docs/examples/server/pyruse.json"), Dirs: []string{""}},
-					func(c *config.Settings) (*action.World, error) { return replayWorld(c, nil) })
+					noWorld)
 				if err != nil || !l.usable() {
 					b.Fatalf("%v, %+v", err, l)
 				}

@@ -31,6 +31,10 @@ type ReplayOptions struct {
 	Stdout    io.Writer
 	Stderr    io.Writer
 	Progress  bool // show on Stderr how far it is
+	// Report shows, in the place of the effects, the report that they would have made; HTML is the file that its HTML is written to
+	// then, "-" is Stdout, "" shows the text.
+	Report bool
+	HTML   string
 }
 
 // ErrInput is returned when parts of the input could not be read; they were named already.
@@ -39,9 +43,12 @@ var ErrInput = errors.New("parts of the input could not be read")
 // Replay runs the workflow over history and prints every effect; nothing else happens.
 func Replay(ctx context.Context, o ReplayOptions) error {
 	out := bufio.NewWriterSize(o.Stdout, 64<<10)
-	printer := newPrinter(out, o.Format, o.Colour)
+	var sink sink = newPrinter(out, o.Format, o.Colour)
+	if o.Report {
+		sink = newReporter(&o)
+	}
 	l, err := mustLoad(o.Source, func(s *config.Settings) (*action.World, error) {
-		return replayWorld(s, printer)
+		return replayWorld(s, sink)
 	}, o.Stderr, o.Colour)
 	if err != nil {
 		return err
@@ -54,8 +61,19 @@ func Replay(ctx context.Context, o ReplayOptions) error {
 	if err != nil {
 		return err
 	}
-	err = o.replay(ctx, p, source, printer)
+	err = o.replay(ctx, p, source, sink)
 	return errors.Join(err, source.Close(), out.Flush())
+}
+
+// sink is what a replay shows.
+type sink interface {
+	action.Effects
+	// fail notes the run-time error of a step.
+	fail(e *entry.Entry, err *workflow.StepError)
+	// broken returns why nothing can be shown any more, nil if it can.
+	broken() error
+	// end is told how many entries there were, and that there are no more.
+	end(p *program, entries int) error
 }
 
 // replayWorld returns a world that only prints. The machine's own addresses play no
@@ -72,6 +90,9 @@ func replayWorld(s *config.Settings, effects action.Effects) (*action.World, err
 		DNAT:     action.NewDNAT(int(s.Limits.DNAT)),
 	}, nil
 }
+
+// noWorld is the world of commands that only look at a configuration.
+func noWorld(s *config.Settings) (*action.World, error) { return replayWorld(s, nil) }
 
 // open opens what is to be replayed: what the options name, else what the configuration names.
 func (o *ReplayOptions) open(cfg *config.Journal) (journal.Entries, error) {
@@ -126,14 +147,14 @@ type fileLines struct {
 func (l *fileLines) Close() error { return errors.Join(l.Lines.Close(), l.file.Close()) }
 
 // replay sends all entries of the wanted time over the track.
-func (o *ReplayOptions) replay(ctx context.Context, p *program, source journal.Entries, printer *printer) error {
+func (o *ReplayOptions) replay(ctx context.Context, p *program, source journal.Entries, sink sink) error {
 	e := entry.New(p.names)
 	since, until := bounds(o.Since, o.Until)
 	progress := newProgress(o)
 	defer progress.clear()
 	var entries int
 	var fault error
-	fail := func(err *workflow.StepError) { printer.fail(e, err) }
+	fail := func(err *workflow.StepError) { sink.fail(e, err) }
 	for {
 		if entries%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -161,12 +182,12 @@ func (o *ReplayOptions) replay(ctx context.Context, p *program, source journal.E
 		p.graph.Run(e, fail)
 		entries++
 		progress.at(usec, entries)
-		if printer.err != nil {
-			return printer.err
+		if err := sink.broken(); err != nil {
+			return err
 		}
 	}
-	printer.summary(entries)
-	return errors.Join(printer.err, fault)
+	progress.clear()
+	return errors.Join(sink.end(p, entries), fault)
 }
 
 func (o *ReplayOptions) inputName() string {

@@ -59,7 +59,8 @@ type service struct {
 	reader  *journal.Reader
 	changed <-chan struct{}
 	mailer  *mail.Worker
-	letters chan mail.Message // new senders, receivers and subjects for the reports; capacity 1, filled by the reloader
+	gate    *mail.Gate
+	reports chan report.Settings // new settings of the reports; capacity 1, filled by the reloader
 	reload  *reloader
 	engine  *engine
 	socket  net.Listener
@@ -78,7 +79,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	debug.SetGCPercent(gcPercent)
 	s := &service{
 		opts: o, started: time.Now(), log: journal.NewLogger(journal.LoggerOptions{Version: o.Version}),
-		effects: &effects{host: hostName(), now: time.Now}, letters: make(chan mail.Message, 1),
+		effects: &effects{host: hostName(), now: time.Now}, reports: make(chan report.Settings, 1),
 	}
 	s.reload = newReloader(s)
 	err := s.open()
@@ -181,7 +182,9 @@ func (s *service) openJournal() error {
 	if s.reader, err = journal.Open(journalOptions(&c.Journal)); err != nil {
 		return err
 	}
-	s.mailer = mail.NewWorker(s.db, transport(c), mail.Options{Failed: s.mailFailed, Broken: s.mailBroken})
+	s.gate = mail.NewGate(s.db, gateSettings(&c.Email))
+	s.mailer = mail.NewWorker(s.db, transport(&c.Email, nil), mail.Options{Gate: s.gate, Failed: s.mailFailed, Broken: s.mailBroken})
+	s.effects.tally.use(now.prog.graph.Chain)
 	s.engine = &engine{
 		prog: now.prog, entries: s.reader, entry: entry.New(now.prog.names), world: now.world, effects: s.effects,
 		errors: stepErrors{byStep: map[workflow.Origin]*stepError{}},
@@ -232,7 +235,7 @@ func (s *service) openControl() error {
 	if err != nil {
 		return err
 	}
-	s.socket, s.control = l, control.NewServer(s, s.reload)
+	s.socket, s.control = l, control.NewServer(s, s.reload, s)
 	return nil
 }
 
@@ -325,25 +328,32 @@ func (s *service) close() error {
 
 func (s *service) scheduler() *report.Scheduler {
 	return &report.Scheduler{
-		Book:    s.db,
-		Message: letter(s.settings()),
-		Changes: s.letters,
-		Host:    hostName(),
-		Queued: func(m *mail.Message) {
-			s.say(journal.MsgReportSent, 6, "the report of the day is made, and on its way to "+strings.Join(m.To, ", "))
+		Maker:   report.Maker{Book: s.db, Settings: reportSettings(s.current.Load()), Health: s.health},
+		Changes: s.reports,
+		Done: func(made *report.Made, out *state.Mail) {
+			debug.FreeOSMemory() // a big day takes some 200 MiB to report
+			if out == nil {
+				s.say(journal.MsgReportSent, 6, "the report is made, and told in a line of the next one: "+mail.Visible(made.Summary, ""))
+				return
+			}
+			s.say(journal.MsgReportSent, 6, "the report is made, and on its way to "+strings.Join(out.To, ", ")+": "+mail.Visible(made.Summary, ""))
 			s.mailer.Wake()
 		},
 		Broken: func(err error) { s.say(journal.MsgMailFailed, 3, err.Error()) },
 	}
 }
 
-// letter returns what all reports have in common.
-func letter(c *config.Settings) mail.Message {
-	return mail.Message{From: c.Email.From, To: c.Email.To, Subject: c.Email.Subject}
+// health returns how Pyruse is, for the reports.
+func (s *service) health() report.Health {
+	problems := s.keeper.Problems()
+	if p := s.engine.problem.Load(); p != nil {
+		problems = append(problems, *p)
+	}
+	if p := s.reload.problem.Load(); p != nil && s.current.Load().problem() == nil { // else health tells it
+		problems = append(problems, *p)
+	}
+	return health(s.db, s.current.Load(), problems...)
 }
-
-// transport returns how mail is sent.
-func transport(c *config.Settings) mail.Transport { return &mail.Sendmail{Argv: c.Email.Sendmail} }
 
 // tellLeftOut logs which fragments are left out of what was loaded, and why.
 func (s *service) tellLeftOut(l *loaded) {
@@ -375,11 +385,35 @@ func sayTo(log *journal.Logger, stderr io.Writer, r journal.Record) {
 }
 
 func (s *service) mailFailed(m state.Mail, err error) {
-	s.say(journal.MsgMailFailed, 3, fmt.Sprintf("mail %s was not sent (try %d), next try at %s: %v",
-		m.MessageID, m.Attempts, m.NextTry.Local().Format(time.DateTime), err))
+	if !m.Failed.IsZero() {
+		s.say(journal.MsgMailGivenUp, 2, fmt.Sprintf("mail %d (%s, %q) is given up after %s, and kept: pyruse mail show %[1]d: %[5]v",
+			m.ID, m.MessageID, m.Subject, tries(m.Attempts), err))
+		return
+	}
+	s.say(journal.MsgMailFailed, 3, fmt.Sprintf("mail %d (%s, %q) was not sent (try %d), next try at %s: %v",
+		m.ID, m.MessageID, m.Subject, m.Attempts, m.NextTry.Local().Format(time.DateTime), err))
 }
 
 func (s *service) mailBroken(err error) { s.say(journal.MsgMailFailed, 3, err.Error()) }
+
+// RetryMail, DropMail and SendReport are what the control socket asks.
+var _ control.Mailer = (*service)(nil)
+
+func (s *service) RetryMail(id int64) error {
+	err := retryMail(s.db, id, time.Now())
+	s.mailer.Wake()
+	return err
+}
+
+func (s *service) DropMail(id int64) error { return dropMail(s.db, id) }
+
+func (s *service) SendReport(_ context.Context, p control.Period) (string, error) {
+	a := newArchive(s.db, s.current.Load())
+	a.maker.Health = s.health
+	summary, err := a.mail(p, time.Now())
+	s.mailer.Wake()
+	return summary, err
+}
 
 // Bans, Ban, Unban and Status are what the control socket asks.
 var _ control.Daemon = (*service)(nil)
@@ -394,6 +428,7 @@ func (s *service) Ban(ctx context.Context, b state.Ban) error {
 	defer s.byHand.Delete(b.Key())
 	err := s.engine.do(ctx, func() {
 		s.effects.put(b)
+		s.effects.banned(b)
 		s.engine.touch()
 		s.say(journal.MsgBanApplied, 5, fmt.Sprintf("banned %s in %s %q by hand", b.Addr, b.Backend, b.Set), banFields(b)...)
 	})
@@ -441,6 +476,13 @@ func (s *service) Status() control.Status {
 	st := control.Status{
 		Version: s.opts.Version, Since: s.started, Entries: g.handled.Load(), Bans: g.bans.Load(), Running: s.keeper.Len(),
 		Errors: g.failed.Load(), Lag: float64(g.lag.Load()) / 1e6, Problems: s.keeper.Problems(),
+	}
+	var err error
+	if st.Mails, st.Failed, err = s.db.MailCounts(); err != nil {
+		st.Problems = append(st.Problems, err.Error())
+	}
+	if st.Failed > 0 {
+		st.Problems = append(st.Problems, config.Count(st.Failed, "mail")+" could not be delivered: pyruse mail list")
 	}
 	if p := g.problem.Load(); p != nil {
 		st.Problems = append(st.Problems, *p)

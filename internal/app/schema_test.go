@@ -337,7 +337,7 @@ func compareDefault(t *testing.T, key string, builtIn reflect.Value, property ma
 }
 
 // beyondSchema are settings of which the schema does not say which texts they may have.
-var beyondSchema = []string{"8bit-message-encoding", "email.from", "email.to"}
+var beyondSchema = []string{"8bit-message-encoding", "email.from", "email.to", "report.at"}
 
 // company is what a setting needs beside it, as "email.smtp.port" needs a host.
 var company = map[string]string{

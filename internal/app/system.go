@@ -48,7 +48,7 @@ func (o *CheckOptions) system(ctx context.Context, p *program, world *action.Wor
 		findings = append(findings, finding{"email", err.Error()})
 	}
 	if len(c.Email.To) > 0 {
-		findings = append(findings, finding{"sendmail " + c.Email.Sendmail[0], problem(checkProgram(c.Email.Sendmail[0]))})
+		findings = append(findings, checkMail(ctx, &c.Email))
 	}
 	walls, err := firewalls(c)
 	if err != nil {
@@ -163,6 +163,14 @@ func checkUser(u *user.User, c *config.Settings) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// checkMail asks the mail server whether it would take mail, or looks whether the sendmail program is there. No mail is sent.
+func checkMail(ctx context.Context, c *config.Email) finding {
+	if c.SMTP.Host == "" {
+		return finding{"sendmail " + c.Sendmail[0], problem(checkProgram(c.Sendmail[0]))}
+	}
+	return finding{"mail server " + c.SMTP.Host, problem(smtp(&c.SMTP, c.From, nil).Probe(ctx))}
 }
 
 // checkProgram checks that a program is there and can be started, with its interpreter if it is a script. It is not run, since

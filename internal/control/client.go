@@ -74,6 +74,23 @@ func (c *Client) Reload(ctx context.Context, o ReloadOptions) (Reload, error) {
 	return r, err
 }
 
+// RetryMail has a mail of the outbox sent at once.
+func (c *Client) RetryMail(ctx context.Context, id int64) error {
+	return c.ask(ctx, http.MethodPost, fmt.Sprintf("/v1/mail/%d/retry", id), nil, &struct{}{})
+}
+
+// DropMail removes a mail from the outbox.
+func (c *Client) DropMail(ctx context.Context, id int64) error {
+	return c.ask(ctx, http.MethodDelete, fmt.Sprintf("/v1/mail/%d", id), nil, &struct{}{})
+}
+
+// SendReport has a report mailed, and returns what it is about.
+func (c *Client) SendReport(ctx context.Context, p Period) (string, error) {
+	var s Sent
+	err := c.askWithin(ctx, reportTimeout+2*requestTimeout, http.MethodPost, "/v1/report", p, &s)
+	return s.Summary, err
+}
+
 func (c *Client) ask(ctx context.Context, method, path string, body, into any) error {
 	return c.askWithin(ctx, 3*requestTimeout, method, path, body, into)
 }

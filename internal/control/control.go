@@ -6,6 +6,9 @@
 //	DELETE /v1/bans?address=ADDRESS&set=SET    lifts bans; without set in all sets; returns those lifted
 //	GET    /v1/status                          what the daemon is doing
 //	POST   /v1/reload {"format","colour"}      loads the configuration anew, and returns what became of it
+//	POST   /v1/mail/ID/retry                   sends a mail of the outbox at once
+//	DELETE /v1/mail/ID                         removes a mail from the outbox
+//	POST   /v1/report {"date","since","until"} mails a report
 //
 // Whoever may open the socket may ask; only root and the daemon's own user may change
 // anything. Errors come as {"error": "…"} with a status of 400 or more.
@@ -38,6 +41,31 @@ type Reloader interface {
 	Reload(ctx context.Context, o ReloadOptions) (Reload, error)
 }
 
+// Mailer is what has to do with mail. Its methods may be called concurrently.
+type Mailer interface {
+	// RetryMail sends a mail of the outbox at once, also one that was given up. ErrNoMail: it is not there.
+	RetryMail(id int64) error
+	// DropMail removes a mail from the outbox. ErrNoMail: it is not there.
+	DropMail(id int64) error
+	// SendReport mails a report, and returns what it is about, in one line.
+	SendReport(ctx context.Context, p Period) (string, error)
+}
+
+// ErrNoMail is returned for a mail that is not in the outbox.
+var ErrNoMail = errors.New("there is no such mail in the outbox")
+
+// Period says which report is meant: that of a day, that of a time, or, without anything, that of what was not reported yet.
+type Period struct {
+	Date  string    `json:"date,omitempty"` // 2006-01-02
+	Since time.Time `json:"since,omitzero"`
+	Until time.Time `json:"until,omitzero"`
+}
+
+// Sent is the answer to a wish to mail a report.
+type Sent struct {
+	Summary string `json:"summary"`
+}
+
 // ReloadOptions say how the diagnostics are to be written.
 type ReloadOptions struct {
 	Format string `json:"format"` // as in --format
@@ -63,6 +91,8 @@ type Status struct {
 	Running  int       `json:"running"`  // bans in force
 	Errors   int64     `json:"errors"`   // run-time errors of steps since then
 	Lag      float64   `json:"lag"`      // seconds that the last entry was old when it was handled; 0 when nothing waits
+	Mails    int       `json:"mails"`    // that wait to be sent
+	Failed   int       `json:"failed"`   // mails that were given up
 	Problems []string  `json:"problems"` // what needs the administrator's attention
 }
 

@@ -51,6 +51,10 @@ func look(path string) int {
 	note("unban", err)
 	_, err = c.Reload(context.Background(), ReloadOptions{Format: "text"})
 	note("reload", err)
+	note("retry mail", c.RetryMail(context.Background(), 7))
+	note("drop mail", c.DropMail(context.Background(), 7))
+	_, err = c.SendReport(context.Background(), Period{Date: "2026-11-22"})
+	note("report", err)
 	if err := json.NewEncoder(os.Stdout).Encode(answer); err != nil {
 		return 1
 	}
@@ -62,6 +66,42 @@ type house struct {
 	mu      sync.Mutex
 	bans    []state.Ban
 	reloads []ReloadOptions
+	mail    []string // what was asked for
+}
+
+// RetryMail knows one mail, number 7.
+func (h *house) RetryMail(id int64) error { return h.change("retry", id) }
+
+// DropMail knows the same.
+func (h *house) DropMail(id int64) error { return h.change("drop", id) }
+
+func (h *house) change(what string, id int64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch id {
+	case 7:
+		h.mail = append(h.mail, what)
+		return nil
+	case 8:
+		return errors.New("the disk is full")
+	}
+	return ErrNoMail
+}
+
+func (h *house) SendReport(_ context.Context, p Period) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mail = append(h.mail, "report "+p.Date+p.Since.String())
+	return "3 new kinds of lines <&>", nil
+}
+
+// reporter is a Mailer that only reports.
+type reporter func(context.Context, Period) (string, error)
+
+func (reporter) RetryMail(int64) error { return ErrNoMail }
+func (reporter) DropMail(int64) error  { return ErrNoMail }
+func (f reporter) SendReport(ctx context.Context, p Period) (string, error) {
+	return f(ctx, p)
 }
 
 func (h *house) Bans() []state.Ban {
@@ -117,7 +157,7 @@ func (h *house) Reload(_ context.Context, o ReloadOptions) (Reload, error) {
 // serve serves a daemon on a socket in a folder of its own until the end of the test.
 func serve(t *testing.T, h *house) (path string) {
 	t.Helper()
-	return serveWith(t, NewServer(h, h))
+	return serveWith(t, NewServer(h, h, h))
 }
 
 func serveWith(t *testing.T, s *Server) (path string) {
@@ -223,6 +263,19 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 		{"reload with an unknown key", "POST", "/v1/reload", `{"file":"/etc/shadow"}`, 400, "unknown field"},
 		{"reload without a body", "POST", "/v1/reload", "", 400, "read the request"},
 		{"reload by reading", "GET", "/v1/reload", "", 405, ""},
+		{"retry of no number", "POST", "/v1/mail/all/retry", "", 400, `"all" is not the number of a mail`},
+		{"retry of a number beyond all bounds", "POST", "/v1/mail/9223372036854775808/retry", "", 400, "is not the number of a mail"},
+		{"retry of an unknown mail", "POST", "/v1/mail/6/retry", "", 404, "mail 6: there is no such mail in the outbox"},
+		{"retry by reading", "GET", "/v1/mail/7/retry", "", 405, ""},
+		{"retry that fails", "POST", "/v1/mail/8/retry", "", 500, "the disk is full"},
+		{"drop an unknown mail", "DELETE", "/v1/mail/-7", "", 404, "mail -7: there is no such mail in the outbox"},
+		{"drop no number", "DELETE", "/v1/mail/7;8", "", 400, "is not the number of a mail"},
+		{"drop all mails", "DELETE", "/v1/mail", "", 404, ""},
+		{"read a mail", "GET", "/v1/mail/7", "", 405, ""},
+		{"report with an unknown key", "POST", "/v1/report", `{"day":"2026-11-22"}`, 400, "unknown field"},
+		{"report of no time", "POST", "/v1/report", `{"since":"yesterday"}`, 400, "read the request"},
+		{"report without a body", "POST", "/v1/report", "", 400, "read the request"},
+		{"report by reading", "GET", "/v1/report", "", 405, ""},
 		{"unknown path", "GET", "/v1/secrets", "", 404, ""},
 		{"unknown method", "PUT", "/v1/bans", "", 405, ""},
 	} {
@@ -237,7 +290,7 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 			}
 			defer func() { _ = res.Body.Close() }()
 			var f failure
-			if c.status != 404 && c.status != 405 {
+			if c.says != "" || c.status != 404 && c.status != 405 {
 				if err := json.NewDecoder(res.Body).Decode(&f); err != nil {
 					t.Fatal(err)
 				}
@@ -245,8 +298,8 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 			if res.StatusCode != c.status || !strings.Contains(f.Error, c.says) {
 				t.Errorf("status %d, %q; want %d, %q", res.StatusCode, f.Error, c.status, c.says)
 			}
-			if bans := h.Bans(); len(bans) != 0 || len(h.reloads) != 0 {
-				t.Errorf("bans: %v, reloads: %v", bans, h.reloads)
+			if bans := h.Bans(); len(bans) != 0 || len(h.reloads) != 0 || len(h.mail) != 0 {
+				t.Errorf("bans: %v, reloads: %v, mail: %v", bans, h.reloads, h.mail)
 			}
 		})
 	}
@@ -292,14 +345,22 @@ func TestPeers(t *testing.T) {
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]string{"status": "yes", "list": "yes", "ban": only + "change bans", "unban": only + "change bans", "reload": only + "reload"}, ask(nobody)); diff != "" {
+	refused := map[string]string{
+		"status": "yes", "list": "yes", "ban": only + "change bans", "unban": only + "change bans", "reload": only + "reload",
+		"retry mail": only + "change the outbox", "drop mail": only + "change the outbox", "report": only + "have a report mailed",
+	}
+	if diff := cmp.Diff(refused, ask(nobody)); diff != "" {
 		t.Errorf("nobody (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]string{"status": "yes", "list": "yes", "ban": "yes", "unban": "yes", "reload": "yes"}, ask(0)); diff != "" {
+	allowed := map[string]string{}
+	for what := range refused {
+		allowed[what] = "yes"
+	}
+	if diff := cmp.Diff(allowed, ask(0)); diff != "" {
 		t.Errorf("root (-want +got):\n%s", diff)
 	}
-	if len(h.reloads) != 1 {
-		t.Errorf("%d reloads, want the one of root", len(h.reloads))
+	if len(h.reloads) != 1 || len(h.mail) != 3 {
+		t.Errorf("%d reloads, %d wishes about mail, want the one and the three of root", len(h.reloads), len(h.mail))
 	}
 }
 
@@ -312,7 +373,7 @@ func TestReload(t *testing.T) {
 			t.Errorf("asked with %+v, want %+v", o, want)
 		}
 		return answer, fault
-	}))))
+	}), &h)))
 	for _, answer = range []Reload{
 		{InForce: true, Output: "pyruse.json:1:2: \x1b[1;33mwarning\x1b[0m: <&>\n"},
 		{Output: strings.Repeat("a fault\n", 1<<17)},
@@ -345,7 +406,7 @@ func TestReloadMayTakeLong(t *testing.T) {
 		case <-ctx.Done():
 			return Reload{}, ctx.Err()
 		}
-	}))
+	}), &h)
 	s.http.ReadTimeout, s.http.WriteTimeout = others, others
 	if r, err := NewClient(serveWith(t, s)).Reload(t.Context(), ReloadOptions{}); err != nil || !r.InForce {
 		t.Errorf("%+v, %v", r, err)
@@ -361,12 +422,93 @@ func TestReloadEndsWithItsClient(t *testing.T) {
 		<-ctx.Done()
 		close(ended)
 		return Reload{}, ctx.Err()
-	}))
+	}), &h)
 	c := NewClient(serveWith(t, s))
 	ctx, leave := context.WithCancel(t.Context())
 	left := make(chan error)
 	go func() {
 		_, err := c.Reload(ctx, ReloadOptions{})
+		left <- err
+	}()
+	<-begun
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("the client: %v", err)
+	}
+	<-ended
+}
+
+func TestMail(t *testing.T) {
+	var h house
+	c := NewClient(serve(t, &h))
+	ctx := t.Context()
+	if err := errors.Join(c.RetryMail(ctx, 7), c.DropMail(ctx, 7)); err != nil {
+		t.Fatal(err)
+	}
+	since := time.Date(2026, 11, 22, 12, 0, 0, 5, time.UTC)
+	for _, p := range []Period{{}, {Date: "2026-11-22"}, {Since: since, Until: since.Add(time.Hour)}} {
+		if about, err := c.SendReport(ctx, p); err != nil || about != "3 new kinds of lines <&>" {
+			t.Errorf("report %+v: %q, %v", p, about, err)
+		}
+	}
+	want := []string{"retry", "drop", "report " + time.Time{}.String(), "report 2026-11-22" + time.Time{}.String(), "report " + since.String()}
+	if diff := cmp.Diff(want, h.mail); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+	for name, do := range map[string]func(context.Context, int64) error{"retry": c.RetryMail, "drop": c.DropMail} {
+		if err := do(ctx, 6); err == nil || err.Error() != "mail 6: there is no such mail in the outbox" {
+			t.Errorf("%s an unknown mail: %v", name, err)
+		}
+		if err := do(ctx, 8); err == nil || err.Error() != "the disk is full" {
+			t.Errorf("%s: an error of the daemon arrives as %v", name, err)
+		}
+	}
+}
+
+// TestReportMayTakeLong has the times for other requests pass while the report is made.
+func TestReportMayTakeLong(t *testing.T) {
+	var h house
+	const others = 20 * time.Millisecond
+	s := NewServer(&h, &h, reporter(func(ctx context.Context, _ Period) (string, error) {
+		passed := time.NewTimer(5 * others)
+		defer passed.Stop()
+		select {
+		case <-passed.C:
+			return "done", nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}))
+	s.http.ReadTimeout, s.http.WriteTimeout = others, others
+	if about, err := NewClient(serveWith(t, s)).SendReport(t.Context(), Period{}); err != nil || about != "done" {
+		t.Errorf("%q, %v", about, err)
+	}
+}
+
+func TestReportErrors(t *testing.T) {
+	var h house
+	fault := errors.New("there is nobody to mail to")
+	c := NewClient(serveWith(t, NewServer(&h, &h, reporter(func(context.Context, Period) (string, error) { return "", fault }))))
+	if _, err := c.SendReport(t.Context(), Period{}); err == nil || err.Error() != fault.Error() {
+		t.Errorf("an error of the daemon arrives as %v", err)
+	}
+}
+
+// TestReportEndsWithItsClient has the client go while the report is made.
+func TestReportEndsWithItsClient(t *testing.T) {
+	var h house
+	begun, ended := make(chan struct{}), make(chan struct{})
+	s := NewServer(&h, &h, reporter(func(ctx context.Context, _ Period) (string, error) {
+		close(begun)
+		<-ctx.Done()
+		close(ended)
+		return "", ctx.Err()
+	}))
+	c := NewClient(serveWith(t, s))
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan error)
+	go func() {
+		_, err := c.SendReport(ctx, Period{})
 		left <- err
 	}()
 	<-begun

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,7 @@ const (
 	maxBody        = 64 << 10
 	requestTimeout = 10 * time.Second
 	reloadTimeout  = 60 * time.Second         // far more than the largest configuration takes
+	reportTimeout  = 60 * time.Second         // the largest report takes some 10 seconds
 	maxSeconds     = 100 * 366 * 24 * 60 * 60 // of a ban: a hundred years, far below what a time.Duration holds
 )
 
@@ -65,20 +67,24 @@ func removeSocket(path string) error {
 type Server struct {
 	daemon   Daemon
 	reloader Reloader
+	mailer   Mailer
 	http     *http.Server
 }
 
 type peerKey struct{}
 
 // NewServer returns a server for the daemon.
-func NewServer(d Daemon, r Reloader) *Server {
-	s := &Server{daemon: d, reloader: r}
+func NewServer(d Daemon, r Reloader, m Mailer) *Server {
+	s := &Server{daemon: d, reloader: r, mailer: m}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.Status()) })
 	mux.HandleFunc("GET /v1/bans", s.list)
 	mux.HandleFunc("POST /v1/bans", s.only("change bans", s.add))
 	mux.HandleFunc("DELETE /v1/bans", s.only("change bans", s.remove))
 	mux.HandleFunc("POST /v1/reload", s.only("reload", s.reload))
+	mux.HandleFunc("POST /v1/mail/{id}/retry", s.only("change the outbox", s.mail(m.RetryMail)))
+	mux.HandleFunc("DELETE /v1/mail/{id}", s.only("change the outbox", s.mail(m.DropMail)))
+	mux.HandleFunc("POST /v1/report", s.only("have a report mailed", s.report))
 	s.http = &http.Server{
 		Handler:           http.MaxBytesHandler(mux, maxBody),
 		ReadHeaderTimeout: requestTimeout,
@@ -201,8 +207,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	if !read(w, r, &q) {
 		return
 	}
-	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(reloadTimeout + requestTimeout)); err != nil {
-		refuse(w, http.StatusInternalServerError, err)
+	if !mayTake(w, reloadTimeout) {
 		return
 	}
 	ctx, cancel := context.WithTimeoutCause(r.Context(), reloadTimeout, fmt.Errorf("the reload is not done after %v; it goes on", reloadTimeout))
@@ -215,6 +220,53 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusServiceUnavailable, err)
 	default:
 		reply(w, result)
+	}
+}
+
+// mayTake gives an answer more time than others have; if that fails, it refuses the request and returns false.
+func mayTake(w http.ResponseWriter, limit time.Duration) bool {
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit + requestTimeout)); err != nil {
+		refuse(w, http.StatusInternalServerError, err)
+		return false
+	}
+	return true
+}
+
+// mail does something with one mail of the outbox.
+func (s *Server) mail(do func(id int64) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+		if err != nil {
+			refuse(w, http.StatusBadRequest, fmt.Errorf("%q is not the number of a mail", r.PathValue("id")))
+			return
+		}
+		switch err := do(id); {
+		case errors.Is(err, ErrNoMail):
+			refuse(w, http.StatusNotFound, fmt.Errorf("mail %d: %w", id, err))
+		case err != nil:
+			refuse(w, http.StatusInternalServerError, err)
+		default:
+			reply(w, struct{}{})
+		}
+	}
+}
+
+// report mails a report.
+func (s *Server) report(w http.ResponseWriter, r *http.Request) {
+	var p Period
+	if !read(w, r, &p) || !mayTake(w, reportTimeout) {
+		return
+	}
+	ctx, cancel := context.WithTimeoutCause(r.Context(), reportTimeout, fmt.Errorf("the report is not done after %v", reportTimeout))
+	defer cancel()
+	summary, err := s.mailer.SendReport(ctx, p)
+	switch {
+	case ctx.Err() != nil && err != nil:
+		refuse(w, http.StatusGatewayTimeout, context.Cause(ctx))
+	case err != nil:
+		refuse(w, http.StatusUnprocessableEntity, err)
+	default:
+		reply(w, Sent{summary})
 	}
 }
 

@@ -1,6 +1,7 @@
 package entry
 
 import (
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -101,6 +102,8 @@ type Entry struct {
 	seen   []uint32 // the round in which a slot was filled
 	round  uint32
 	arena  []byte
+	marks  []int32
+	acted  bool
 }
 
 // New returns an entry with the slots of names, which must be complete by now.
@@ -124,7 +127,24 @@ func (e *Entry) Reset(src Source, usec int64) {
 		e.arena = nil
 	}
 	e.arena = e.arena[:0]
+	e.marks, e.acted = e.marks[:0], false
 }
+
+// Mark notes that the entry came by something that is counted, once however often it does: see Marks.
+func (e *Entry) Mark(what int32) {
+	if !slices.Contains(e.marks, what) {
+		e.marks = append(e.marks, what)
+	}
+}
+
+// Marks returns what the entry came by, in the order of the first times. It is valid until the next entry.
+func (e *Entry) Marks() []int32 { return e.marks }
+
+// Act notes that something came of the entry that others rely on, such as a counter that was raised.
+func (e *Entry) Act() { e.acted = true }
+
+// Acted reports whether Act was called for the entry.
+func (e *Entry) Acted() bool { return e.acted }
 
 // Names returns the table of the entry's fields.
 func (e *Entry) Names() *Names { return e.names }

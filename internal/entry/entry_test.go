@@ -1,6 +1,7 @@
 package entry
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -197,5 +198,32 @@ func TestLongTextsAreNotKept(t *testing.T) {
 	e.Reset(fakeSource{}, 0)
 	if cap(e.arena) > arenaKeep {
 		t.Errorf("a buffer of %d bytes is kept", cap(e.arena))
+	}
+}
+
+func TestMarksAndActed(t *testing.T) {
+	e, _ := entryOf(fakeSource{})
+	if len(e.Marks()) != 0 || e.Acted() {
+		t.Errorf("at first: %v, %v", e.Marks(), e.Acted())
+	}
+	for _, m := range []int32{7, 0, 7, 3, 0} {
+		e.Mark(m)
+	}
+	e.Act()
+	if want := []int32{7, 0, 3}; !slices.Equal(e.Marks(), want) || !e.Acted() {
+		t.Errorf("marks %v, acted %v, want %v, each once", e.Marks(), e.Acted(), want)
+	}
+	e.Reset(fakeSource{}, 0)
+	if len(e.Marks()) != 0 || e.Acted() {
+		t.Errorf("of the entry before: %v, %v", e.Marks(), e.Acted())
+	}
+	n := testing.AllocsPerRun(100, func() {
+		e.Reset(nil, 0)
+		e.Mark(1)
+		e.Mark(2)
+		e.Act()
+	})
+	if n > 0 {
+		t.Errorf("%v allocations per entry", n)
 	}
 }

@@ -51,9 +51,11 @@ const (
 	MsgJournalUnreadable = "841222089f484e0eaee2eb5f57caaf53"
 	// MsgMailFailed: a mail could not be handed over; it stays in the outbox.
 	MsgMailFailed = "65408ba1e54947ed9c350488229fc050"
+	// MsgMailGivenUp: a mail was refused for good, or could not be handed over for days; it is kept as failed.
+	MsgMailGivenUp = "6dedf1e599c543968024b889f3af9b13"
 	// MsgReportSent: the day's report is made, and on its way.
 	MsgReportSent = "34ae5c5ca7ce4fa5a9b9fc4efda87361"
-	// MsgDropped: report lines or mails were left out because too many wait.
+	// MsgDropped: report lines were left out because too many wait.
 	MsgDropped = "7b56147739c64804a993be6e65570f94"
 	// MsgControlFailed: the control socket does not work any more.
 	MsgControlFailed = "5d8835f7679441ed8a81add24ec644fd"
@@ -96,8 +98,9 @@ var Messages = []MessageInfo{
 	{MsgJournalGap, "MsgJournalGap", 4, "The entry to go on behind is gone from the journal; entries may have been missed."},
 	{MsgJournalUnreadable, "MsgJournalUnreadable", 3, "The journal, or a part of it, cannot be read."},
 	{MsgMailFailed, "MsgMailFailed", 3, "A mail could not be handed over; it stays in the outbox."},
+	{MsgMailGivenUp, "MsgMailGivenUp", 2, "A mail was refused for good, or could not be handed over for days; it is kept as failed."},
 	{MsgReportSent, "MsgReportSent", 6, "The day's report is made, and on its way."},
-	{MsgDropped, "MsgDropped", 3, "Report lines or mails were left out because too many wait."},
+	{MsgDropped, "MsgDropped", 3, "Report lines were left out because too many wait."},
 	{MsgControlFailed, "MsgControlFailed", 3, "The control socket does not work any more."},
 	{MsgReloaded, "MsgReloaded", 5, "The configuration was loaded again, and is in force."},
 	{MsgSettingWaits, "MsgSettingWaits", 4, "A setting was changed that takes effect at the next start only."},

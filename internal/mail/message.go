@@ -55,6 +55,8 @@ type Message struct {
 	Date time.Time
 	// MessageID identifies the message, without angle brackets; see the function MessageID.
 	MessageID string
+	// Host is the machine that the message comes from, for its List-Id (RFC 2919), by which mail readers can sort; "": none.
+	Host string
 }
 
 // ParseAddress checks a mail address as the configuration has it: "root@example.org", or
@@ -114,6 +116,14 @@ func MessageID(host string, seed ...string) string {
 		h.Write(size[:])
 		h.Write([]byte(s))
 	}
+	return hex.EncodeToString(h.Sum(nil)[:16]) + ".pyruse@" + domain(host)
+}
+
+// maxHost is the most of a host's name that is used, in bytes: what a domain name can have (RFC 1035, 2.3.4), written with dots.
+const maxHost = 253
+
+// domain returns the name of a host as header fields can have it: what has no place there becomes "-".
+func domain(host string) string {
 	host = strings.Trim(strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-':
@@ -122,9 +132,9 @@ func MessageID(host string, seed ...string) string {
 		return '-'
 	}, host), ".-")
 	if host == "" {
-		host = "localhost"
+		return "localhost"
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16]) + ".pyruse@" + host
+	return strings.TrimRight(host[:min(len(host), maxHost)], ".-")
 }
 
 // Outgoing composes the message for the outbox, to be sent at once. created is the time
@@ -134,7 +144,21 @@ func (m Message) Outgoing(created time.Time) (state.Mail, error) {
 	if err != nil {
 		return state.Mail{}, err
 	}
-	return state.Mail{MessageID: m.MessageID, Data: data, Created: created, NextTry: created}, nil
+	out := state.Mail{
+		MessageID: m.MessageID, Data: data, Size: len(data), Created: created, NextTry: created, Subject: plainSubject(m.Subject),
+	}
+	if m.From != "" {
+		from, err := parseAddresses([]string{m.From})
+		if err != nil {
+			return state.Mail{}, err
+		}
+		out.From = from[0].Address
+	}
+	to, err := parseAddresses(m.To)
+	for _, a := range to {
+		out.To = append(out.To, a.Address)
+	}
+	return out, err
 }
 
 // Compose returns the whole message (RFC 5322, MIME): text/plain, or
@@ -166,6 +190,9 @@ func (m Message) address(h *message.Header) error {
 	// A field is inserted above those before it, so the last one comes first.
 	head := gomail.Header{Header: *h}
 	head.Set("Auto-Submitted", "auto-generated") // RFC 3834: no vacation notes, please
+	if m.Host != "" {
+		head.Set("List-Id", "<pyruse."+domain(m.Host)+">")
+	}
 	head.SetMessageID(m.MessageID)
 	head.SetDate(m.Date)
 	head.Set("Subject", encodeSubject(m.Subject))
@@ -181,13 +208,20 @@ func (m Message) address(h *message.Header) error {
 	return nil
 }
 
+// parseAddresses reads addresses, and writes their domains in ASCII: then any mail server can take them, unless a local part is beyond it.
 func parseAddresses(list []string) ([]*netmail.Address, error) {
 	parsed := make([]*netmail.Address, len(list))
 	for i, s := range list {
-		var err error
-		if parsed[i], err = ParseAddress(s); err != nil {
+		a, err := ParseAddress(s)
+		if err != nil {
 			return nil, err
 		}
+		if strings.Contains(a.Address, "@") {
+			if a.Address, err = ASCIIAddress(a.Address); err != nil {
+				return nil, err
+			}
+		}
+		parsed[i] = a
 	}
 	return parsed, nil
 }
@@ -208,10 +242,7 @@ func formatAddresses(list []*netmail.Address) string {
 // message is decoded into what was spelled out here. Runs of spaces are reduced
 // because folding could turn them into lines that look like the end of the header.
 func encodeSubject(s string) string {
-	s = strings.Join(strings.Fields(Visible(s, "")), " ")
-	if utf8.RuneCountInString(s) > maxSubject {
-		s = string([]rune(s)[:maxSubject-1]) + "…"
-	}
+	s = plainSubject(s)
 	plain := !strings.Contains(s, "=?")
 	for i := 0; plain && i < len(s); i++ {
 		plain = s[i] < utf8.RuneSelf
@@ -232,6 +263,15 @@ func encodeSubject(s string) string {
 		s = s[n:]
 	}
 	return strings.Join(words, " ")
+}
+
+// plainSubject returns a subject on one line, shortened, with nothing in it that could deceive.
+func plainSubject(s string) string {
+	s = strings.Join(strings.Fields(Visible(s, "")), " ")
+	if utf8.RuneCountInString(s) > maxSubject {
+		s = string([]rune(s)[:maxSubject-1]) + "…"
+	}
+	return s
 }
 
 // write writes the header and the body, lines ending in CRLF.
@@ -300,6 +340,9 @@ func cut(s string, limit int) string {
 	}
 	return fmt.Sprintf("%s\n[%d bytes left out]\n", s[:limit], len(s)-limit)
 }
+
+// Size returns how large a composed message is when it is sent, in bytes: its lines end in CRLF then.
+func Size(data []byte) int { return len(data) + bytes.Count(data, []byte("\n")) }
 
 // unixLines turns CRLF into LF and writes a line that is a single dot, which only
 // a quoted-printable body can have, as that encoding's "=2E".

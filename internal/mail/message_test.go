@@ -381,3 +381,26 @@ func BenchmarkCompose(b *testing.B) {
 		}
 	}
 }
+
+// TestDomainsBeyondASCII: any mail server can take them, as header and envelope have them in ASCII. A local part cannot be changed.
+func TestDomainsBeyondASCII(t *testing.T) {
+	m := plain()
+	m.From, m.To = "Zoë <pyruse@bücher.example>", []string{"root@bücher.example", "zoë@example.org"}
+	out, err := m.Outgoing(time.Unix(0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "pyruse@xn--bcher-kva.example"; out.From != want {
+		t.Errorf("envelope sender %q, want %q", out.From, want)
+	}
+	if want := []string{"root@xn--bcher-kva.example", "zoë@example.org"}; !slices.Equal(out.To, want) {
+		t.Errorf("envelope receivers %q, want %q", out.To, want)
+	}
+	head := read(t, out.Data).Header
+	if got, want := head.Get("To"), "<root@xn--bcher-kva.example>, <zoë@example.org>"; got != want {
+		t.Errorf("To: %s, want %s", got, want)
+	}
+	if got := head.Get("From"); !strings.HasSuffix(got, "<pyruse@xn--bcher-kva.example>") {
+		t.Errorf("From: %s", got)
+	}
+}

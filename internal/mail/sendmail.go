@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -34,6 +35,8 @@ type Sendmail struct {
 	// Timeout is the time that the program has; when it is over, the program and its
 	// children are killed. Default: 60 seconds.
 	Timeout time.Duration
+	// Dialogue is told what is run, and what the program says; nil: nobody.
+	Dialogue io.Writer
 }
 
 // Send runs the program with the message, and returns nil if it has accepted it, that is, has ended
@@ -62,6 +65,7 @@ func (s *Sendmail) Send(ctx context.Context, m state.Mail) error {
 	}
 	cmd.WaitDelay = pipeDelay
 	err := cmd.Run()
+	s.tell(argv, len(m.Data), cmd.ProcessState, &said)
 	if cmd.ProcessState != nil && cmd.ProcessState.Success() {
 		return nil // whatever became of the pipes: it has accepted the message
 	}
@@ -72,6 +76,21 @@ func (s *Sendmail) Send(ctx context.Context, m state.Mail) error {
 		err = context.Canceled
 	}
 	return fmt.Errorf("run %s: %w%s", argv[0], err, said.suffix())
+}
+
+// tell writes to the dialogue what was run, and what came of it.
+func (s *Sendmail) tell(argv []string, size int, result *os.ProcessState, said *output) {
+	if s.Dialogue == nil {
+		return
+	}
+	text := fmt.Sprintf("-> %s\n-> [%d bytes of message]\n", Visible(strings.Join(argv, " "), ""), size)
+	for line := range strings.Lines(said.kept.String()) {
+		text += "<- " + Visible(strings.TrimRight(line, "\r\n"), "\t") + "\n"
+	}
+	if result != nil {
+		text += fmt.Sprintf("   [%v]\n", result)
+	}
+	_, _ = io.WriteString(s.Dialogue, text) // whether anybody looks on does not matter to the mail
 }
 
 // output keeps the beginning of what a program says.

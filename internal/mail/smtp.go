@@ -52,6 +52,9 @@ type SMTP struct {
 	Auth     string
 	Username string
 	Secret   Secret // password, or token for OAUTHBEARER; nil: none. It is read for each connection.
+	// Sender is that of messages that have none, an address alone. Receivers without a domain, which only a sendmail program knows, get its
+	// domain: a message may have been written for such a program.
+	Sender string
 	// LocalName is the name of this machine in EHLO. "": that of the system.
 	LocalName string
 	// Timeout is how long one message may take. 0: 60 seconds.
@@ -69,6 +72,9 @@ var _ Transport = (*SMTP)(nil)
 // to a wrong password, refuse nothing: they are errors that may pass. m.Data has lines ending in LF and must
 // not have any other carriage return than before them.
 func (s *SMTP) Send(ctx context.Context, m state.Mail) error {
+	if m.From == "" {
+		m.From = s.Sender
+	}
 	if m.From == "" {
 		return errors.New("email.from is needed with SMTP")
 	}
@@ -314,8 +320,9 @@ type transaction struct {
 
 // address finds out how the receivers are written in commands. Those that cannot be are refused.
 func (t *transaction) address() {
+	domain := t.from[strings.LastIndexByte(t.from, '@')+1:]
 	for _, a := range t.mail.To {
-		box, err := mailbox(a)
+		box, err := mailbox(QualifyAddress(a, domain))
 		if err != nil {
 			t.out.Refused = append(t.out.Refused, state.Recipient{Address: a, Reason: err.Error()})
 			continue

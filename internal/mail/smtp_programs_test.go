@@ -10,8 +10,11 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-smtp"
 	"github.com/pyruse/pyruse/internal/state"
@@ -221,6 +224,90 @@ func TestSMTPWithExim(t *testing.T) {
 			}
 			checkDelivered(t, e.deliver(t), mail.Data, m.Text)
 		})
+	}
+}
+
+// TestSMTPWithEximInTheForeground talks to a running exim, which delivers by itself.
+func TestSMTPWithEximInTheForeground(t *testing.T) {
+	ca := newAuthority(t)
+	dir := eximFolder(t, ca)
+	port := freePort(t)
+	inbox := filepath.Join(dir, "inbox", "all")
+	if err := syscall.Mkfifo(inbox, 0o666); err != nil { // who reads it waits for exim, and nobody has to ask again and again
+		t.Fatal(err)
+	}
+	if err := os.Chmod(inbox, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	conf := filepath.Join(dir, "conf")
+	text, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	running := strings.NewReplacer(
+		"queue_only = true\n", fmt.Sprintf("local_interfaces = 127.0.0.1\ndaemon_smtp_ports = %d\npid_file_path = %s/spool/pid\n", port, dir),
+		"  driver = appendfile\n  file = "+inbox+"\n", "  driver = pipe\n  command = /usr/bin/tee "+inbox+"\n",
+	).Replace(string(text))
+	if err := os.WriteFile(conf, []byte(running), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	cmd := exec.Command(program(t, "exim4", "exim4-daemon-light"), "-C", conf, "-bdf")
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() { // before its folder is removed, and also its children, which tidy up behind a delivery
+		for syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) == nil {
+			<-time.After(5 * time.Millisecond)
+		}
+	})
+	awaitPort(t, port, ended, &said)
+
+	m := plain()
+	mail := state.Mail{From: "pyruse@example.org", To: []string{"root@example.org"}, Data: compose(t, m)}
+	s := &SMTP{
+		Host: "127.0.0.1", Port: port, ServerName: "mail.example.org", CAFile: ca.file, LocalName: "host.example.org",
+		Username: "bob", Secret: SecretText("two words"),
+	}
+	if err := s.Send(t.Context(), mail); err != nil {
+		t.Fatalf("%v; exim says:\n%s", err, &said)
+	}
+	got, err := os.ReadFile(inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkDelivered(t, got, mail.Data, m.Text)
+}
+
+// freePort returns a port of the loopback address that nobody listens on.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// awaitPort waits until a program listens on a port; it tells nobody when it does.
+func awaitPort(t *testing.T, port int, ended <-chan error, said fmt.Stringer) {
+	t.Helper()
+	for {
+		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		select {
+		case err := <-ended:
+			t.Fatalf("the mail server has ended: %v: %s", err, said)
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -261,6 +262,24 @@ func TestSMTPCommands(t *testing.T) {
 	}
 }
 
+// TestSMTPForSendmail sends a message that was written when a sendmail program had to fill in the rest.
+func TestSMTPForSendmail(t *testing.T) {
+	a := &actor{}
+	s, done := stage(a)
+	s.Sender = "pyruse@example.org"
+	m := hello("root", "admin@example.net")
+	m.From = ""
+	got := outcome(s.Send(t.Context(), m))
+	done()
+	if want := "accepted\n"; got != want {
+		t.Fatalf("%swant %s", got, want)
+	}
+	want := []string{"MAIL FROM:<pyruse@example.org> BODY=8BITMIME SIZE=25", "RCPT TO:<root@example.org>", "RCPT TO:<admin@example.net>"}
+	if heard := slices.DeleteFunc(slices.Clone(a.heard), func(line string) bool { return !strings.Contains(line, ":<") }); !slices.Equal(heard, want) {
+		t.Errorf("commands %q, want %q", heard, want)
+	}
+}
+
 func TestSMTPProbe(t *testing.T) {
 	a := &actor{}
 	s, wait := stage(a)
@@ -331,8 +350,8 @@ func TestSMTPUnsendable(t *testing.T) {
 			state.Mail{From: "p@example.org", To: []string{"a@example.org> SIZE=1", "a\r\nDATA@example.org"}},
 		},
 		{
-			"one bad address", "250 hi", "refused b: \"b\" is no mail address\n",
-			state.Mail{From: "p@example.org", To: []string{"a@example.org", "b"}, Data: []byte("x\n")},
+			"one bad address", "250 hi", "refused b@: \"b@\" is no mail address\n",
+			state.Mail{From: "p@example.org", To: []string{"a@example.org", "b@"}, Data: []byte("x\n")},
 		},
 		{
 			"too large", "250-hi\r\n250 SIZE 10", "refused a@example.org: message has 25 bytes, but the server takes 10 at most\n",

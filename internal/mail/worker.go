@@ -44,9 +44,8 @@ type Outbox interface {
 	NextMail() (m state.Mail, ok bool, err error)
 	// MailSent removes a message. One that is not there any more is no error.
 	MailSent(id int64) error
-	// MailFailed notes how often the message was tried, when it is to be tried
-	// next, and why it failed. A message that is not there any more is no error.
-	MailFailed(id int64, attempts int, next time.Time, reason string) error
+	// MailTried notes what became of a try. A message that is not there any more is no error.
+	MailTried(m state.Mail) error
 }
 
 const (
@@ -58,6 +57,10 @@ const (
 	// jitter is the random part of the time between two tries, so that many machines do
 	// not come back to a mail server at the same moment.
 	jitter = 0.25
+	// giveUpAfter is how long a message is tried, as mail servers commonly do (RFC 5321, 4.5.4.1: "at least 4-5 days").
+	giveUpAfter = 5 * 24 * time.Hour
+	// minTries is how often a message is tried at least: its age may be that of a clock that was wrong.
+	minTries = 12
 	// stopGrace is how long a try under way may last after the end was asked for. A
 	// sendmail that is killed may have accepted the message already.
 	stopGrace = 5 * time.Second
@@ -65,7 +68,8 @@ const (
 
 // Worker sends what is in the outbox, one message after the other. A message leaves the outbox when the
 // transport has accepted it; one that failed is tried again, first after 1 minute, then
-// after ever longer times, 6 hours at most. A message is only sent twice when the
+// after ever longer times, 6 hours at most. After 5 days, or when the server has refused it for good, it is given up, and
+// kept as failed. A message is only sent twice when the
 // program dies, or must end while the outbox is broken, between its acceptance and its removal.
 type Worker struct {
 	outbox  Outbox
@@ -78,8 +82,12 @@ type Worker struct {
 
 // Options is what a Worker can do without.
 type Options struct {
-	// Failed is told of every try that failed: m.Attempts, m.NextTry and m.LastError are
-	// those after the try, and err is why.
+	// Gate makes the messages. Without it, others do.
+	Gate interface {
+		// Pass makes the messages that are due now, and returns when to call it again, the zero time: when woken.
+		Pass(now time.Time) (next time.Time, err error)
+	}
+	// Failed is told of every try that failed: m is as it is after the try, with m.Failed set if it was given up, and err is why.
 	Failed func(m state.Mail, err error)
 	// Broken is told when the outbox cannot be read or written.
 	Broken func(err error)
@@ -125,7 +133,9 @@ func (w *Worker) Wake() {
 // Run sends messages until ctx ends. A try that is under way then may finish for 5 seconds;
 // one that does not is not counted as a failure.
 func (w *Worker) Run(ctx context.Context) {
+	var pause time.Time
 	for ctx.Err() == nil {
+		due := w.pass(&pause)
 		m, ok, err := w.outbox.NextMail()
 		if err != nil {
 			w.options.Broken(fmt.Errorf("read the outbox: %w", err))
@@ -133,23 +143,43 @@ func (w *Worker) Run(ctx context.Context) {
 			continue
 		}
 		if !ok {
-			w.sleep(ctx, -1)
+			w.sleep(ctx, due)
 			continue
 		}
 		// A time further away than any retry was noted by a clock that was wrong.
 		if wait := time.Until(m.NextTry); wait > 0 && wait <= maxRetry {
-			w.sleep(ctx, wait)
+			if due.IsZero() || m.NextTry.Before(due) {
+				due = m.NextTry
+			}
+			w.sleep(ctx, due)
 			continue
 		}
 		w.try(ctx, m)
 	}
 }
 
-// sleep waits until d has passed, the worker is woken, or ctx ends. A negative d never passes.
-func (w *Worker) sleep(ctx context.Context, d time.Duration) {
+// pass has the gate make its messages, and returns when to do so again, the zero time: when woken. A broken gate is left alone until
+// the end of a pause, whoever wakes the worker; what is in the outbox already can be sent meanwhile.
+func (w *Worker) pass(pause *time.Time) (due time.Time) {
+	now := time.Now()
+	if w.options.Gate == nil || now.Before(*pause) {
+		return *pause
+	}
+	*pause = time.Time{}
+	due, err := w.options.Gate.Pass(now)
+	if err != nil {
+		w.options.Broken(err)
+		*pause = now.Add(firstRetry)
+		return *pause
+	}
+	return due
+}
+
+// sleep waits until the time at, the worker is woken, or ctx ends. The zero time never comes.
+func (w *Worker) sleep(ctx context.Context, at time.Time) {
 	var passed <-chan time.Time
-	if d >= 0 {
-		t := time.NewTimer(d)
+	if !at.IsZero() {
+		t := time.NewTimer(time.Until(at))
 		defer t.Stop()
 		passed = t.C
 	}
@@ -163,22 +193,75 @@ func (w *Worker) sleep(ctx context.Context, d time.Duration) {
 // try sends one message and notes the result.
 func (w *Worker) try(ctx context.Context, m state.Mail) {
 	err := w.send(ctx, m)
-	if err == nil {
+	if err == nil && len(m.Refused) == 0 {
 		w.sent(ctx, m)
 		return
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return // stopped, not refused: the next start tries again
 	}
-	m.Attempts++
-	m.NextTry = time.Now().Add(backoff(m.Attempts, w.options.Random()))
-	m.LastError = err.Error()
-	noted := w.outbox.MailFailed(m.ID, m.Attempts, m.NextTry, m.LastError)
+	m = after(m, err, time.Now(), w.options.Random())
+	if err == nil {
+		err = errors.New(m.LastError) // of those who have refused it in an earlier try
+	}
+	noted := w.outbox.MailTried(m)
 	w.options.Failed(m, err)
 	if noted != nil {
 		w.options.Broken(fmt.Errorf("note in the outbox that message %s failed: %w", m.MessageID, noted))
 		w.pause(ctx)
 	}
+}
+
+// after returns a message as it is after a try that not all of its receivers have accepted.
+func after(m state.Mail, err error, now time.Time, random float64) state.Mail {
+	m.Attempts++
+	m.NextTry = now.Add(backoff(m.Attempts, random))
+	var told *SendError
+	switch {
+	case err == nil:
+		m.To = nil
+	case errors.As(err, &told):
+		m = divide(m, told)
+	}
+	if err != nil {
+		m.LastError = err.Error()
+	}
+	if (err == nil || told != nil) && len(m.To) == 0 || m.Attempts >= minTries && now.Sub(m.Created) >= giveUpAfter {
+		m = giveUp(m, now)
+	}
+	return m
+}
+
+// divide leaves only those receivers to a message that have neither accepted nor refused it.
+func divide(m state.Mail, told *SendError) state.Mail {
+	m.To = nil
+	for _, r := range told.Waiting {
+		m.To = append(m.To, r.Address)
+	}
+	m.Refused = slices.Concat(m.Refused, told.Refused)
+	return m
+}
+
+// giveUp makes a message a failed one: for those receivers that have not accepted it.
+func giveUp(m state.Mail, now time.Time) state.Mail {
+	m.Failed = now
+	for _, a := range m.To {
+		m.Refused = append(m.Refused, state.Recipient{Address: a, Reason: m.LastError})
+	}
+	m.To = nil
+	return m
+}
+
+// Retry returns a message as it is when somebody wants it to be sent at once: one that was given up begins anew.
+func Retry(m state.Mail, now time.Time) state.Mail {
+	if !m.Failed.IsZero() {
+		for _, r := range m.Refused {
+			m.To = append(m.To, r.Address)
+		}
+		m.Refused, m.Failed, m.Attempts, m.Created = nil, time.Time{}, 0, now
+	}
+	m.NextTry = now
+	return m
 }
 
 // send gives the message to the transport, which keeps running for stopGrace when ctx ends.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,10 +25,11 @@ type box struct {
 func (b *box) NextMail() (state.Mail, bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.nextErr != nil || len(b.mails) == 0 {
+	waiting := slices.DeleteFunc(slices.Clone(b.mails), func(m state.Mail) bool { return !m.Failed.IsZero() })
+	if b.nextErr != nil || len(waiting) == 0 {
 		return state.Mail{}, false, b.nextErr
 	}
-	return slices.MinFunc(b.mails, func(x, y state.Mail) int { return x.NextTry.Compare(y.NextTry) }), true, nil
+	return slices.MinFunc(waiting, func(x, y state.Mail) int { return x.NextTry.Compare(y.NextTry) }), true, nil
 }
 
 func (b *box) MailSent(id int64) error {
@@ -39,12 +41,12 @@ func (b *box) MailSent(id int64) error {
 	return b.sentErr
 }
 
-func (b *box) MailFailed(id int64, attempts int, next time.Time, reason string) error {
+func (b *box) MailTried(m state.Mail) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range b.mails {
-		if m := &b.mails[i]; m.ID == id && b.fail == nil {
-			m.Attempts, m.NextTry, m.LastError = attempts, next, reason
+		if b.mails[i].ID == m.ID && b.fail == nil {
+			b.mails[i] = m
 		}
 	}
 	return b.fail
@@ -53,7 +55,9 @@ func (b *box) MailFailed(id int64, attempts int, next time.Time, reason string) 
 func (b *box) put(id int64, next time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mails = append(b.mails, state.Mail{ID: id, MessageID: strconv.FormatInt(id, 10), NextTry: next})
+	b.mails = append(b.mails, state.Mail{
+		ID: id, MessageID: strconv.FormatInt(id, 10), NextTry: next, Created: time.Now(), To: []string{"root@example.org", "zoe@example.org"},
+	})
 }
 
 func (b *box) set(f func(*box)) {
@@ -321,6 +325,188 @@ func TestWorkerBrokenOutbox(t *testing.T) {
 			b.check(t, 1, "00:00:00 try 1", "00:00:00 failed 1: no route",
 				"00:00:00 broken: note in the outbox that message 1 failed: disk full")
 		})
+	})
+}
+
+// After 5 days, a message is given up, and others are sent.
+func TestWorkerGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failed []state.Mail
+		b := start(t, func(_ context.Context, m state.Mail) error {
+			if m.ID == 1 {
+				return errors.New("no route")
+			}
+			return nil
+		}, func(b *bench, o *Options) {
+			b.box.put(1, time.Now())
+			o.Failed = func(m state.Mail, _ error) { failed = append(failed, m) }
+		})
+		begin := time.Now()
+		pass(6 * 24 * time.Hour)
+		last := failed[len(failed)-1]
+		if age := last.Failed.Sub(begin); age < giveUpAfter || age > giveUpAfter+maxRetry || last.Attempts != len(failed) || last.Attempts < minTries {
+			t.Errorf("given up after %v and %d tries", age, last.Attempts)
+		}
+		want := []state.Recipient{{Address: "root@example.org", Reason: "no route"}, {Address: "zoe@example.org", Reason: "no route"}}
+		if diff := cmp.Diff(want, last.Refused); diff != "" || len(last.To) != 0 {
+			t.Errorf("waits for %v; refused (-want +got):\n%s", last.To, diff)
+		}
+		for i, m := range failed[:len(failed)-1] {
+			if !m.Failed.IsZero() || len(m.To) != 2 {
+				t.Errorf("after try %d: %+v", i+1, m)
+			}
+		}
+		b.box.put(2, time.Now())
+		b.w.Wake()
+		pass(24 * time.Hour)
+		if tries := len(failed); tries != last.Attempts || len(b.box.mails) != 1 {
+			t.Errorf("it was tried %d times, and %d messages are left, want only the failed one", tries, len(b.box.mails))
+		}
+	})
+}
+
+// TestWorkerAgeOfAWrongClock: a message that seems to be a year old is tried often all the same.
+func TestWorkerAgeOfAWrongClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		b := start(t, func(context.Context, state.Mail) error { tries++; return errors.New("no route") }, func(b *bench, _ *Options) {
+			b.box.put(1, time.Now())
+			b.box.mails[0].Created = time.Now().AddDate(-1, 0, 0)
+		})
+		pass(5 * 24 * time.Hour)
+		if tries != minTries || b.box.mails[0].Failed.IsZero() {
+			t.Errorf("%d tries, want %d; then given up: %+v", tries, minTries, b.box.mails[0])
+		}
+	})
+}
+
+// TestWorkerRefused tells receivers apart: who has refused for good is not asked again, and who has accepted gets nothing twice.
+func TestWorkerRefused(t *testing.T) {
+	root, zoe := state.Recipient{Address: "root@example.org", Reason: "unknown"}, state.Recipient{Address: "zoe@example.org", Reason: "busy"}
+	for _, c := range []struct {
+		name    string
+		answers []error // to the tries
+		want    []string
+		refused []state.Recipient // nil: the message is gone
+	}{
+		{"all, at once", []error{&SendError{Refused: []state.Recipient{root, zoe}}},
+			[]string{"00:00:00 failed 1: root@example.org: unknown; zoe@example.org: busy"}, []state.Recipient{root, zoe}},
+		{"one, the other accepts", []error{&SendError{Refused: []state.Recipient{root}}},
+			[]string{"00:00:00 failed 1: root@example.org: unknown"}, []state.Recipient{root}},
+		{"one, the other later accepts", []error{&SendError{Refused: []state.Recipient{root}, Waiting: []state.Recipient{zoe}}, nil},
+			[]string{
+				"00:00:00 failed 1: root@example.org: unknown; zoe@example.org: busy",
+				"00:01:00 failed 1: root@example.org: unknown; zoe@example.org: busy",
+			}, []state.Recipient{root}},
+		{"one, the other later refuses", []error{
+			&SendError{Refused: []state.Recipient{root}, Waiting: []state.Recipient{zoe}}, errors.New("no route"), &SendError{Refused: []state.Recipient{zoe}},
+		}, []string{
+			"00:00:00 failed 1: root@example.org: unknown; zoe@example.org: busy", "00:01:00 failed 1: no route", "00:03:00 failed 1: zoe@example.org: busy",
+		}, []state.Recipient{root, zoe}},
+		{"one waits and then accepts", []error{&SendError{Waiting: []state.Recipient{zoe}}, nil}, []string{"00:00:00 failed 1: zoe@example.org: busy"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked [][]string
+				b := start(t, func(_ context.Context, m state.Mail) error {
+					if asked = append(asked, m.To); len(asked) > len(c.answers) {
+						return errors.New("asked too often")
+					}
+					return c.answers[len(asked)-1]
+				}, func(b *bench, _ *Options) { b.box.put(1, time.Now()) })
+				pass(10 * 24 * time.Hour)
+				b.log = slices.DeleteFunc(b.log, func(line string) bool { return strings.Contains(line, " try ") })
+				b.check(t, min(len(c.refused), 1), c.want...)
+				for _, to := range asked[1:] {
+					if !slices.Equal(to, []string{"zoe@example.org"}) {
+						t.Errorf("asked again: %v", to)
+					}
+				}
+				if c.refused == nil {
+					return
+				}
+				m := b.box.mails[0]
+				if diff := cmp.Diff(c.refused, m.Refused); diff != "" || len(m.To) != 0 || m.Failed.IsZero() {
+					t.Errorf("noted: %+v; refused (-want +got):\n%s", m, diff)
+				}
+			})
+		})
+	}
+}
+
+func TestRetry(t *testing.T) {
+	root, zoe := state.Recipient{Address: "root@example.org", Reason: "unknown"}, state.Recipient{Address: "zoe@example.org", Reason: "busy"}
+	failed := state.Mail{
+		ID: 1, Created: noon.AddDate(0, 0, -6), Attempts: 30, NextTry: noon.Add(time.Hour), LastError: "busy", Refused: []state.Recipient{root, zoe}, Failed: noon,
+	}
+	want := state.Mail{ID: 1, Created: noon, NextTry: noon, LastError: "busy", To: []string{root.Address, zoe.Address}}
+	if diff := cmp.Diff(want, Retry(failed, noon)); diff != "" {
+		t.Errorf("one that was given up (-want +got):\n%s", diff)
+	}
+	waiting := state.Mail{
+		ID: 1, Created: noon.AddDate(0, 0, -1), Attempts: 3, NextTry: noon.Add(time.Hour), To: []string{zoe.Address}, Refused: []state.Recipient{root},
+	}
+	want = waiting
+	want.NextTry = noon
+	if diff := cmp.Diff(want, Retry(waiting, noon)); diff != "" {
+		t.Errorf("one that waits (-want +got):\n%s", diff)
+	}
+}
+
+// gateFunc is a gate for tests.
+type gateFunc func(now time.Time) (time.Time, error)
+
+func (f gateFunc) Pass(now time.Time) (time.Time, error) { return f(now) }
+
+// TestWorkerWithGate wakes at the gate's time, and at that of a retry, whichever is earlier.
+func TestWorkerWithGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		passes := 0
+		b := start(t, nil, func(b *bench, o *Options) {
+			b.box.put(1, time.Now().Add(30*time.Second))
+			o.Gate = gateFunc(func(now time.Time) (time.Time, error) {
+				b.note("pass")
+				switch passes++; passes {
+				case 1, 2:
+					return now.Add(20 * time.Second), nil
+				case 4:
+					b.box.put(2, now)
+					return now.Add(time.Hour), nil
+				case 6:
+					return time.Time{}, nil // nothing waits
+				}
+				return now.Add(15 * time.Second), nil
+			})
+		})
+		pass(2 * time.Hour)
+		b.w.Wake()
+		pass(0)
+		b.check(t, 0, "00:00:00 pass", "00:00:20 pass", "00:00:30 pass", "00:00:30 try 1", "00:00:30 pass", "00:00:30 try 2",
+			"00:00:30 pass", "00:00:45 pass", "02:00:00 pass")
+	})
+}
+
+// TestWorkerWithBrokenGate sends what there is, and leaves the gate alone for a while, whoever wakes the worker.
+func TestWorkerWithBrokenGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		passes := 0
+		b := start(t, nil, func(b *bench, o *Options) {
+			b.box.put(1, time.Now())
+			o.Gate = gateFunc(func(time.Time) (time.Time, error) {
+				if passes++; passes < 3 {
+					return time.Time{}, errors.New("out of order")
+				}
+				b.note("pass")
+				return time.Time{}, nil
+			})
+		})
+		pass(10 * time.Second)
+		b.box.put(2, time.Now())
+		b.w.Wake()
+		pass(time.Second)
+		b.w.Wake()
+		pass(time.Hour)
+		b.check(t, 0, "00:00:00 broken: out of order", "00:00:00 try 1", "00:00:10 try 2", "00:01:00 broken: out of order", "00:02:00 pass")
 	})
 }
 

@@ -205,8 +205,6 @@ func (c *Calendar) setZone(w calendarWord) error {
 	return nil
 }
 
-func isLetter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
-
 const everyWeekday = 1<<7 - 1
 
 var weekdayNames = [...]string{"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}

@@ -1,5 +1,5 @@
-// Package report collects what the days brought, renders it as one mail, and sends
-// that mail once a day.
+// Package report collects what the days brought, compares it with the days before, renders it as one mail, and sends
+// that mail once a day, or when the administrator wants it.
 package report
 
 import (
@@ -22,20 +22,31 @@ const (
 // detailsOrder is the order in which the paragraphs of one row follow each other.
 var detailsOrder = []string{All, First, Last, FirstLast, None}
 
-// maxKept bounds the memory for one report, in bytes of messages with what goes with each. It
-// is some sixty times what the mail can hold; what comes behind it is only counted.
-const maxKept = 64 << 20
+// maxKept bounds the memory for the tables of one report, in bytes of messages with what goes with each. It
+// is far more than the mail can hold; what comes behind it is only counted.
+const maxKept = 16 << 20
 
-// Report is what is known of the time since the last report. The zero Report is empty.
-// It is not safe for concurrent use.
+const (
+	// maxLines bounds the lines of OTHER that are shown as they were, and maxLine the bytes that are kept of each.
+	maxLines = 200
+	maxLine  = 2_000
+)
+
+// Report is what is known of a time. It is not safe for concurrent use.
 type Report struct {
+	Numbers Numbers
+
 	lines       int
 	first, last time.Time
 	kept        int // of maxKept
 	warnings    table
 	information table
-	other       list
+	other       other
+	bans        bans
 }
+
+// NewReport returns an empty report. known are the kinds of lines of the days before.
+func NewReport(known []state.Template) *Report { return &Report{other: newOther(known)} }
 
 // table is a section with one row for each distinct message.
 type table struct {
@@ -55,23 +66,11 @@ type occurrences struct {
 	details     string
 	count       int
 	first, last time.Time
-	all         []time.Time // for All only; the first ones if there are too many
-}
-
-// list is a section with one row for each line.
-type list struct {
-	lines []line
-	more  int // lines behind these
-}
-
-type line struct {
-	time    time.Time
-	message string
+	all         []time.Time // for All only; some of them if there are too many
 }
 
 // Add puts a line into the report. Unknown details count as All, unknown levels as OTHER.
-// Lines may come in any order, but those that come last are the first to be left out when
-// there are too many.
+// Lines may come in any order.
 func (r *Report) Add(l state.ReportLine) {
 	if r.lines == 0 || l.Time.Before(r.first) {
 		r.first = l.Time
@@ -86,17 +85,24 @@ func (r *Report) Add(l state.ReportLine) {
 	case state.ReportInfo:
 		r.addRow(&r.information, l)
 	default:
-		const perLine = 48
-		if !r.keep(perLine + len(l.Message)) {
-			r.other.more++
-			return
-		}
-		r.other.lines = append(r.other.lines, line{l.Time, l.Message})
+		r.other.add(l)
 	}
 }
 
-// Empty reports whether nothing was added.
-func (r *Report) Empty() bool { return r.lines == 0 }
+// AddBan puts a ban into the report.
+func (r *Report) AddBan(b state.BanEvent) { r.bans.add(b) }
+
+// count puts what was counted in an hour into the report.
+func (r *Report) count(k state.TallyKey, n int64) {
+	if k.Kind == state.TallyBans {
+		r.bans.tally(k, n)
+		return
+	}
+	r.Numbers.Add(k, n)
+}
+
+// Lines returns the number of lines that were added.
+func (r *Report) Lines() int { return r.lines }
 
 // keep reports whether there is room for size bytes more, and takes it.
 func (r *Report) keep(size int) bool {
@@ -178,7 +184,7 @@ func (r *row) paragraphs(most int) [][]string {
 
 // render returns the lines of one paragraph.
 func (o *occurrences) render(most int) []string {
-	from, until := "From : "+formatTime(o.first), "Until: "+formatTime(o.last)
+	from, until := "From : "+FormatTime(o.first), "Until: "+FormatTime(o.last)
 	switch {
 	case o.details == None:
 		return nil
@@ -189,13 +195,13 @@ func (o *occurrences) render(most int) []string {
 	case o.details == FirstLast && o.count > 1:
 		return []string{from, until}
 	case o.details == FirstLast:
-		return []string{formatTime(o.first)}
+		return []string{FormatTime(o.first)}
 	}
 	slices.SortStableFunc(o.all, time.Time.Compare)
 	shown := o.all[:min(most, len(o.all))]
 	lines := make([]string, 0, len(shown)+1)
 	for _, t := range shown {
-		lines = append(lines, formatTime(t))
+		lines = append(lines, FormatTime(t))
 	}
 	if n := o.count - len(shown); n > 0 {
 		lines = append(lines, more(n))
@@ -203,12 +209,15 @@ func (o *occurrences) render(most int) []string {
 	return lines
 }
 
-// formatTime renders a time as a template without a format does: local time, in
+// FormatTime renders a time as a template without a format does: local time, in
 // microseconds, the fraction left out when it is zero.
-func formatTime(t time.Time) string {
+func FormatTime(t time.Time) string {
 	t = t.Local().Truncate(time.Microsecond)
 	if t.Nanosecond() == 0 {
 		return t.Format("2006-01-02 15:04:05")
 	}
 	return t.Format("2006-01-02 15:04:05.000000")
 }
+
+// more says that n lines are not shown.
+func more(n int) string { return "… and " + thousands(int64(n)) + " more" }

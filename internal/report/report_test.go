@@ -1,20 +1,20 @@
 package report
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pyruse/pyruse/internal/entry"
-	"github.com/pyruse/pyruse/internal/mail"
 	"github.com/pyruse/pyruse/internal/state"
 )
 
@@ -49,7 +49,7 @@ func parseLines(t *testing.T, text string) []state.ReportLine {
 		if err != nil {
 			t.Fatalf("bad message %s: %v", f[3], err)
 		}
-		lines = append(lines, state.ReportLine{Level: level, Time: at, Message: message, Details: f[1]})
+		lines = append(lines, state.ReportLine{ID: int64(len(lines) + 1), Level: level, Time: at, Message: message, Details: f[1]})
 	}
 	return lines
 }
@@ -80,14 +80,8 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			comment, want := archive(string(data))
-			var r Report
-			for _, l := range parseLines(t, want["lines"]) {
-				r.Add(l)
-			}
-			text, html, err := r.Render()
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := reportOf(parseLines(t, want["lines"])...)
+			text, html := tellOf(t, r)
 			if *update {
 				data := fmt.Sprintf("%s-- lines --\n%s-- report.adoc --\n%s-- report.html --\n%s", comment, want["lines"], text, html)
 				if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
@@ -105,152 +99,85 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// reportOf returns a report of lines of which the order of the times may be any.
+func reportOf(lines ...state.ReportLine) *Report {
+	r := NewReport(nil)
+	for _, l := range lines {
+		r.Add(l)
+	}
+	return r
+}
+
+// tellOf renders a report as that of a replay.
+func tellOf(t testing.TB, r *Report) (text, html string) {
+	t.Helper()
+	until := r.last
+	if until.IsZero() {
+		until = time.Date(2026, 11, 22, 0, 0, 0, 0, time.Local)
+	}
+	made, err := Tell(r, r.first, until, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made.Text, made.HTML
+}
+
 func TestFormatTimeLikeTemplates(t *testing.T) {
 	for _, usec := range []int64{0, 1, 1542000000000000, 1795330861000123, 1774746000000000, -1} {
-		if got, want := formatTime(time.UnixMicro(usec).UTC()), entry.FormatTime(usec); got != want {
+		if got, want := FormatTime(time.UnixMicro(usec).UTC()), entry.FormatTime(usec); got != want {
 			t.Errorf("%d: %q, want %q", usec, got, want)
 		}
 	}
 }
 
-// wireSize composes the mail of a report and returns its size on the wire.
-func wireSize(t *testing.T, r *Report) int {
-	t.Helper()
-	text, html, err := r.Render()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := mail.Message{
-		From: "pyruse@example.org", To: []string{"root@example.org"}, Subject: "Pyruse Report", Text: text, HTML: html,
-		Date: time.Unix(0, 0), MessageID: mail.MessageID("example.org", "report"),
-	}.Compose()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(data) + bytes.Count(data, []byte("\n"))
-}
-
-// A large report is cut to the size of a mail, and one that is hardly cut uses most of it.
-func TestBound(t *testing.T) {
-	start := time.Date(2026, 11, 22, 8, 1, 1, 123_000, time.Local)
-	random := rand.New(rand.NewPCG(1, 2))
-	anything := func() string {
-		b := make([]byte, 1+random.IntN(300))
-		for i := range b {
-			b[i] = byte(random.IntN(256))
-		}
-		return string(b)
-	}
-	for _, c := range []struct {
-		name  string
-		lines int
-		least int // the size that must be used
-		line  func(i int) state.ReportLine
-	}{
-		{"few", 1000, 1000, func(i int) state.ReportLine {
-			return state.ReportLine{Level: i % 3, Message: strconv.Itoa(i % 30), Details: All}
-		}},
-		{"empty other", 200_000, 600_000, func(int) state.ReportLine { return state.ReportLine{} }},
-		{"other", 100_000, 700_000, func(i int) state.ReportLine {
-			return state.ReportLine{Message: "sshd: something happened to " + strconv.Itoa(i)}
-		}},
-		{"distinct warnings", 100_000, 600_000, func(i int) state.ReportLine {
-			return state.ReportLine{Level: state.ReportWarn, Message: strconv.Itoa(i), Details: None}
-		}},
-		{"all levels of detail", 100_000, 600_000, func(i int) state.ReportLine {
-			return state.ReportLine{Level: state.ReportInfo, Message: strconv.Itoa(i / 5), Details: detailsOrder[i%5]}
-		}},
-		{"one message", 100_000, 1000, func(int) state.ReportLine {
-			return state.ReportLine{Level: state.ReportWarn, Message: "the same", Details: All}
-		}},
-		{"huge message", 3, 1000, func(i int) state.ReportLine {
-			return state.ReportLine{Level: i, Message: strings.Repeat("ü", 4<<20)}
-		}},
-		{"entities", 20_000, 600_000, func(i int) state.ReportLine {
-			return state.ReportLine{Level: i % 3, Message: strconv.Itoa(i) + strings.Repeat(`"|=<`, 50)}
-		}},
-		{"bidi", 20_000, 500_000, func(i int) state.ReportLine {
-			return state.ReportLine{Level: i % 3, Message: strconv.Itoa(i) + strings.Repeat("\u202e\n", 50)}
-		}},
-		{"tags", 20_000, 500_000, func(i int) state.ReportLine {
-			return state.ReportLine{Level: i % 3, Message: strconv.Itoa(i) + strings.Repeat("\U000e0041", 50)}
-		}},
-		{"anything", 50_000, 600_000, func(i int) state.ReportLine {
-			return state.ReportLine{Level: i % 3, Message: anything(), Details: detailsOrder[i%5]}
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var r Report
-			for i := range c.lines {
-				l := c.line(i)
-				l.Time = start.Add(time.Duration(i) * time.Second)
-				r.Add(l)
-			}
-			size := wireSize(t, &r)
-			t.Logf("%d bytes", size)
-			if size > MaxMail || size < c.least {
-				t.Errorf("the mail has %d bytes, want %d to %d", size, c.least, MaxMail)
-			}
-		})
-	}
-}
-
-// What is left out is counted: the rows that are shown and the rest make up the whole.
-func TestLeftOut(t *testing.T) {
-	var r Report
-	for i := range 90_000 {
-		r.Add(state.ReportLine{Level: i % 3, Time: time.Unix(int64(i), 0), Message: fmt.Sprintf("%06d", i/6), Details: All})
-	}
-	v := r.view()
-	for _, table := range []tableView{v.Warnings, v.Information} {
-		shown := 0
-		for _, row := range table.Rows {
-			shown += row.Count
-		}
-		if want := more(30_000 - shown); len(table.Rows) == 0 || table.More != want {
-			t.Errorf("%d rows, then %q, want %q", len(table.Rows), table.More, want)
-		}
-	}
-	if want := more(30_000 - len(v.Other.Lines)); len(v.Other.Lines) == 0 || v.Other.More != want {
-		t.Errorf("%d lines, then %q, want %q", len(v.Other.Lines), v.Other.More, want)
-	}
-}
-
-// Beyond the bound of the memory, lines are only counted.
+// Beyond the bound of the memory, lines of the tables are only counted; of OTHER, the first lines are kept.
 func TestKeptIsBounded(t *testing.T) {
-	var r Report
+	r := NewReport(nil)
 	long := strings.Repeat("x", 1<<20)
 	for i := range 300 {
-		r.Add(state.ReportLine{Level: i % 3, Time: time.Unix(int64(i), 0), Message: long + strconv.Itoa(i)})
+		r.Add(state.ReportLine{Level: i % 3, Time: time.Unix(int64(300-i), 0), Message: long + strconv.Itoa(i)})
 	}
-	if kept := len(r.other.lines) + len(r.warnings.rows) + len(r.information.rows); kept < 60 || kept > 64 {
+	if kept := len(r.warnings.rows) + len(r.information.rows); kept != 15 {
 		t.Errorf("%d messages of 1 MiB kept", kept)
 	}
-	v := r.view()
-	for section, got := range map[string]string{
-		"warnings":    v.Warnings.More,
-		"information": v.Information.More,
-		"other":       v.Other.More,
-	} {
-		if want := more(79); got != want {
-			t.Errorf("%s: %q, want %q", section, got, want)
+	if r.warnings.count() != 100 || r.information.count() != 100 || r.other.count != 100 || r.Lines() != 300 {
+		t.Errorf("%d warnings, %d information, %d other, %d in all", r.warnings.count(), r.information.count(), r.other.count, r.Lines())
+	}
+	for i, l := range r.other.lines.sorted() {
+		if want := int64(3 + 3*i); l.Time.Unix() != want || len(l.Message) > maxLine+50 {
+			t.Fatalf("line %d is of %d, with %d bytes", i, l.Time.Unix(), len(l.Message))
 		}
 	}
-	if v.Lines != 300 {
-		t.Errorf("%d lines in all, want 300", v.Lines)
+}
+
+// The first lines are those of the earliest times, and of the lowest numbers, in whatever order they come.
+func TestFirstLines(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	var f firstLines
+	for _, i := range random.Perm(5 * maxLines) {
+		f.add(state.ReportLine{ID: int64(i), Time: time.Unix(int64(i/7), 0), Message: strconv.Itoa(i)})
+	}
+	lines := f.sorted()
+	if len(lines) != maxLines {
+		t.Fatalf("%d lines", len(lines))
+	}
+	for i, l := range lines {
+		if l.ID != int64(i) || l.Message != strconv.Itoa(i) {
+			t.Fatalf("line %d is %d: %q", i, l.ID, l.Message)
+		}
 	}
 }
 
 func TestShare(t *testing.T) {
 	for _, c := range []struct {
 		room       int
-		need, want [3]int
+		need, want [4]int
 	}{
-		{90, [3]int{10, 20, 30}, [3]int{10, 20, 30}},
-		{90, [3]int{100, 100, 100}, [3]int{30, 30, 30}},
-		{90, [3]int{100, 0, 100}, [3]int{45, 0, 45}},
-		{90, [3]int{100, 10, 20}, [3]int{60, 10, 20}},
-		{90, [3]int{0, 0, 0}, [3]int{0, 0, 0}},
+		{90, [4]int{10, 20, 30, 0}, [4]int{10, 20, 30, 0}},
+		{80, [4]int{100, 100, 100, 100}, [4]int{20, 20, 20, 20}},
+		{90, [4]int{100, 0, 100, 100}, [4]int{30, 0, 30, 30}},
+		{90, [4]int{100, 10, 20, 0}, [4]int{60, 10, 20, 0}},
+		{90, [4]int{}, [4]int{}},
 	} {
 		if got := share(c.room, c.need); got != c.want {
 			t.Errorf("share(%d, %v): %v, want %v", c.room, c.need, got, c.want)
@@ -258,51 +185,57 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// No message can add a line to the text, or an element to the HTML.
-func FuzzRender(f *testing.F) {
-	f.Add("plain", uint8(0))
-	f.Add("</td><script>alert(1)</script>\n|===\n\n== Other\n....", uint8(1))
-	f.Add("===", uint8(1))
-	f.Add("\x1b[2J\u202e\r\n....\n\xff\u2028", uint8(2))
-	f.Fuzz(func(t *testing.T, message string, level uint8) {
-		if len(message) > 1000 {
+// No message can add structure to the text, or an element to the HTML.
+func FuzzReport(f *testing.F) {
+	for _, s := range nasty {
+		f.Add(s, "sshd", uint8(len(s)))
+		f.Add("plain", s, uint8(0))
+	}
+	f.Fuzz(func(t *testing.T, message, service string, level uint8) {
+		if len(message) > 1000 || len(service) > 1000 {
 			return
 		}
-		shape := func(message string) (marks [4]int, text, html string) {
-			var r Report
-			r.Add(state.ReportLine{Level: int(level % 3), Time: time.Unix(0, 0), Message: message, Details: All})
-			text, html, err := r.Render()
-			if err != nil {
-				t.Fatal(err)
-			}
-			return [4]int{
-				strings.Count(text, "\n"), strings.Count(text, "\n|==="), strings.Count(text, "\n...."), strings.Count(html, "<"),
-			}, text, html
-		}
-		want, _, _ := shape("x")
-		got, text, html := shape(message)
-		if got != want {
-			t.Errorf("the message changes the report:\n%s\n%s", text, html)
-		}
-		if strings.ContainsAny(text+html, "\x1b\x00\r\u202e\u2028") {
-			t.Errorf("the report is not safe to show:\n%q\n%q", text, html)
-		}
+		checkSafe(t, reportOf(state.ReportLine{
+			Level: int(level % 3), Time: time.Unix(0, 0), Message: message, Details: All, Service: service, Length: len(message), Unit: service,
+		}))
 	})
 }
 
-func BenchmarkReport100k(b *testing.B) {
-	messages := make([]string, 100_000)
-	for i := range messages {
-		messages[i] = fmt.Sprintf("sshd[%d]: Failed password for invalid user admin from 192.0.2.%d port %d ssh2", i%30000, i%250, i%60000)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		var r Report
-		for i, m := range messages {
-			r.Add(state.ReportLine{Level: i % 3, Time: time.Unix(int64(i), 0), Message: m, Details: All})
+// checkSafe checks that what a report has in common with all others is all that is structure in it.
+func checkSafe(t testing.TB, r *Report) {
+	t.Helper()
+	lines, elements := map[string]bool{}, map[string]bool{}
+	for _, v := range []*View{filled("x"), {Title: "Pyruse Report", Host: "x"}} {
+		text, page := render(t, Builtin(), v)
+		for _, l := range structure(t, text) {
+			lines[l] = true
 		}
-		if _, _, err := r.Render(); err != nil {
-			b.Fatal(err)
+		for _, e := range skeleton(t, page) {
+			elements[values.ReplaceAllString(e, "")] = true
+		}
+	}
+	text, page := tellOf(t, r)
+	for _, l := range structure(t, text) {
+		if l = strings.TrimRight(l, "\n"); !lines[l+"\n"] && !ownLine.MatchString(l) {
+			t.Errorf("the text has the line %q", l)
+		}
+	}
+	for _, e := range skeleton(t, page) {
+		if e = values.ReplaceAllString(e, ""); !elements[e] {
+			t.Errorf("the page has the element %q", e)
+		}
+	}
+	for _, out := range []string{text, page} {
+		for _, c := range out {
+			if c != '\n' && c != '\t' && (unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c)) || c == '\u2028' || c == '\u2029' {
+				t.Fatalf("the report has the character %q", c)
+			}
 		}
 	}
 }
+
+var (
+	values = regexp.MustCompile(`="[^"]*"`)
+	// ownLine is a line of the text that says a number, or is a time or a count of a table.
+	ownLine = regexp.MustCompile(`^(\|([0-9,]+| .*|)|[0-9,]+ lines?(, like these:|\.)|[0-9,]+ bans? of [0-9,]+ address(es)?\.|\.By hour, at most [0-9,]+)?$`)
+)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -10,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/pyruse/pyruse/internal/mail"
 	"github.com/pyruse/pyruse/internal/state"
 )
@@ -62,26 +63,100 @@ func TestDue(t *testing.T) {
 			if c.last != "" {
 				last = parse(c.last)
 			}
-			before, ok := due(now, last)
+			local := time.Local
+			time.Local = zone
+			defer func() { time.Local = local }()
+			s := &Scheduler{Maker: Maker{Settings: Settings{Calendar: daily(t)}}}
+			before, ok := s.due(now, last)
 			if got := before.Format(at); got != c.before || ok != c.due {
 				t.Errorf("due: %s, %v, want %s, %v", got, ok, c.before, c.due)
 			}
-			if got := untilNext(now); got != c.wait {
+			if got := s.untilNext(now); got != c.wait {
 				t.Errorf("next look after %v, want %v", got, c.wait)
 			}
 		})
 	}
 }
 
-// book is a book in memory. Its methods fail while err is set.
+// daily is the calendar of one report a day, at midnight.
+func daily(t testing.TB) *Calendar { return calendar(t, "00:00") }
+
+func calendar(t testing.TB, text string) *Calendar {
+	t.Helper()
+	c, err := ParseCalendar(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// book is a book in memory. Its methods fail while err is set; Prune fails while pruneErr is.
 type book struct {
-	mu    sync.Mutex
-	lines []state.ReportLine
-	last  time.Time
-	log   []string // one line for each report: when, for the time before when, messages
-	mails []state.Mail
-	err   error
-	late  *state.ReportLine // is added after the lines were read
+	mu        sync.Mutex
+	lines     []state.ReportLine
+	last      time.Time
+	log       []string // one line for each report: when, for the time before when, messages
+	mails     []state.Mail
+	reports   []state.Report
+	templates []state.Template
+	tally     map[state.TallyKey]int64
+	bans      []state.BanEvent
+	kept      []state.Keep
+	err       error
+	pruneErr  error
+	late      *state.ReportLine // is added after the lines were read
+}
+
+func (b *book) Reports() ([]state.Report, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.reports), b.err
+}
+
+func (b *book) LinesBetween(since, until time.Time, yield func(state.ReportLine) bool) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.lines {
+		if !l.Time.Before(since) && l.Time.Before(until) && !yield(l) {
+			break
+		}
+	}
+	return b.err
+}
+
+func (b *book) Templates() ([]state.Template, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.templates), b.err
+}
+
+func (b *book) Tally(since, until time.Time, yield func(state.TallyKey, int64)) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for k, n := range b.tally {
+		if k.Hour >= since.Unix() && k.Hour < until.Unix() {
+			yield(k, n)
+		}
+	}
+	return b.err
+}
+
+func (b *book) BanEvents(since, until time.Time, yield func(state.BanEvent)) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, x := range b.bans {
+		if !x.Time.Before(since) && x.Time.Before(until) {
+			yield(x)
+		}
+	}
+	return b.err
+}
+
+func (b *book) Prune(k state.Keep) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.kept = append(b.kept, k)
+	return cmp.Or(b.pruneErr, b.err)
 }
 
 func (b *book) LastReport() (time.Time, error) {
@@ -109,7 +184,7 @@ func (b *book) ReportLines(before time.Time, yield func(state.ReportLine) bool) 
 	return upTo, nil
 }
 
-func (b *book) CloseReport(before time.Time, upTo int64, m *state.Mail) error {
+func (b *book) CloseReport(c *state.Closing) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err != nil {
@@ -117,22 +192,30 @@ func (b *book) CloseReport(before time.Time, upTo int64, m *state.Mail) error {
 	}
 	var sent, left []state.ReportLine
 	for i, l := range b.lines {
-		if int64(i) < upTo && l.Time.Before(before) {
+		if int64(i) < c.Report.UpTo && l.Time.Before(c.Report.Until) {
 			sent = append(sent, l)
 		} else {
 			left = append(left, l)
 		}
 	}
-	line := time.Now().Format(time.DateTime) + " before " + before.Format("01-02 15:04 MST") + ":"
+	line := c.Report.Made.Format(time.DateTime) + " before " + c.Report.Until.Format("01-02 15:04 MST") + ":"
 	for _, l := range sent {
 		line += " " + l.Message
 	}
-	if m != nil {
-		b.mails = append(b.mails, *m)
+	if c.Mail != nil {
+		b.mails = append(b.mails, *c.Mail)
 	} else {
 		line += " no mail"
 	}
-	b.log, b.lines, b.last = append(b.log, line), left, before
+	b.log, b.lines, b.last = append(b.log, line), left, c.Report.Until
+	b.reports = append(b.reports, c.Report)
+	same := func(x state.Template) func(state.Template) bool {
+		return func(y state.Template) bool { return x.Service == y.Service && x.Text == y.Text }
+	}
+	for _, x := range slices.Concat(c.Forget, c.Templates) {
+		b.templates = slices.DeleteFunc(b.templates, same(x))
+	}
+	b.templates = append(b.templates, c.Templates...)
 	return nil
 }
 
@@ -152,7 +235,7 @@ func (b *book) check(t *testing.T, want ...string) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if diff := cmp.Diff(want, b.log); diff != "" {
+	if diff := gocmp.Diff(want, b.log); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -160,15 +243,25 @@ func (b *book) check(t *testing.T, want ...string) {
 // start runs a scheduler in a synctest bubble, in which it is 2000-01-01 01:00 in Paris at first.
 func start(t *testing.T, b *book) (stop func()) { return startWith(t, b, nil) }
 
-// startWith is start with a scheduler whose message changes.
-func startWith(t *testing.T, b *book, changes <-chan mail.Message) (stop func()) {
+// settings are those of a report a day, mailed to somebody.
+func settings(t testing.TB, to ...string) Settings {
+	return Settings{
+		Message:  mail.Message{From: "pyruse@example.org", To: to, Subject: "Pyruse Report", Host: "host.example.org"},
+		Calendar: daily(t), Templates: Builtin(), MemoryDays: 30, KeepDays: 14,
+	}
+}
+
+// startWith is start with a scheduler whose settings change.
+func startWith(t *testing.T, b *book, changes <-chan Settings) (stop func()) {
 	s := &Scheduler{
+		Maker:   Maker{Book: b, Settings: settings(t, "root@example.org")},
 		Changes: changes,
-		Book:    b,
-		Message: mail.Message{From: "pyruse@example.org", To: []string{"root@example.org"}, Subject: "Pyruse Report"},
-		Host:    "host.example.org",
-		Queued:  func(*mail.Message) { b.set(func(b *book) { b.log = append(b.log, "queued") }) },
-		Broken:  func(err error) { b.set(func(b *book) { b.log = append(b.log, err.Error()) }) },
+		Done: func(_ *Made, out *state.Mail) {
+			if out != nil {
+				b.set(func(b *book) { b.log = append(b.log, "queued") })
+			}
+		},
+		Broken: func(err error) { b.set(func(b *book) { b.log = append(b.log, err.Error()) }) },
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -213,7 +306,7 @@ func TestSchedulerSendsAtMidnight(t *testing.T) {
 		first, second := string(b.mails[0].Data), b.mails[1]
 		for _, want := range []string{
 			"Subject: Pyruse Report\n", "To: <root@example.org>\n", "Content-Type: multipart/alternative;",
-			"Date: Sun, 02 Jan 2000 00:00:10 +0100\n", "| late\n|2000-01-01 23:59:59\n", "<td style=3D\"white-space:pre-wrap\">late</td>",
+			"Date: Sun, 02 Jan 2000 00:00:10 +0100\n", "| late\n| 2000-01-01 23:59:59\n", ">late</td>",
 		} {
 			if !strings.Contains(first, want) {
 				t.Errorf("%q is missing in:\n%s", want, first)
@@ -297,7 +390,7 @@ func TestSchedulerBrokenBook(t *testing.T) {
 		until(t, "2000-01-02 00:06:00")
 		b.set(func(b *book) { b.err = nil })
 		until(t, "2000-01-02 12:00:00")
-		const broken = "make the report of the time before 2000-01-02 00:00:00: read the lines: disk full"
+		const broken = "make the report of the time before 2000-01-02 00:00:00: look up the last report: disk full"
 		b.check(t, broken, broken, "2000-01-02 00:10:10 before 01-02 00:00 CET: kept", "queued")
 	})
 }
@@ -319,18 +412,18 @@ func TestSchedulerBrokenAtStart(t *testing.T) {
 func TestSchedulerReceiversChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{last: time.Now().Add(-time.Hour)}
-		changes := make(chan mail.Message, 1)
+		changes := make(chan Settings, 1)
 		startWith(t, b, changes)
 		b.add(time.Now(), "kept")
 		synctest.Wait()
-		changes <- mail.Message{Subject: "Nobody"}
+		changes <- settings(t)
 		until(t, "2000-01-03 12:00:00")
 		b.check(t)
-		changes <- mail.Message{To: []string{"first@example.org"}, Subject: "First"}
+		changes <- settings(t, "first@example.org")
 		synctest.Wait()
 		want := []string{"2000-01-03 12:00:00 before 01-03 00:00 CET: kept", "queued"}
 		b.check(t, want...)
-		changes <- mail.Message{To: []string{"second@example.org"}, Subject: "Second"}
+		changes <- settings(t, "second@example.org")
 		b.add(time.Now(), "next")
 		until(t, "2000-01-04 12:00:00")
 		b.check(t, append(want, "2000-01-04 00:00:10 before 01-04 00:00 CET: next", "queued")...)
@@ -347,8 +440,8 @@ func TestSchedulerChangesBeforeItLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{}
 		b.add(time.Now().Add(-20*time.Hour), "yesterday")
-		changes := make(chan mail.Message, 1)
-		changes <- mail.Message{To: []string{"new@example.org"}}
+		changes := make(chan Settings, 1)
+		changes <- settings(t, "new@example.org")
 		startWith(t, b, changes)
 		synctest.Wait()
 		if got := string(b.mails[0].Data); !strings.Contains(got, "To: <new@example.org>\n") {

@@ -49,21 +49,23 @@ type Batch struct {
 	DNAT         []DNAT    // put
 	ForgetDNAT   []int64   // deleted
 	Report       []ReportLine
-	Mail         []Mail
-	Seen         []string  // event ids of own log lines
-	ForgetBefore time.Time // bans that ended before are deleted; zero: none
+	Notes        []Note
+	CountedNotes map[string]int64 // by subject: notes of which only the number is kept
+	Banned       []BanEvent
+	Tally        map[TallyKey]int64 // added to what was counted before
+	Seen         []string           // event ids of own log lines
+	ForgetBefore time.Time          // bans that ended before are deleted; zero: none
 }
 
-// Empty reports whether the batch changes nothing but the cursor.
+// Empty reports whether the batch changes nothing but the cursor and the numbers by hour.
 func (b *Batch) Empty() bool {
-	return len(b.Bans)+len(b.Unbans)+len(b.Counters)+len(b.DNAT)+len(b.ForgetDNAT)+len(b.Report)+len(b.Mail)+len(b.Seen) == 0 &&
-		b.ForgetBefore.IsZero()
+	return len(b.Bans)+len(b.Unbans)+len(b.Counters)+len(b.DNAT)+len(b.ForgetDNAT)+len(b.Report)+len(b.Notes)+len(b.CountedNotes)+
+		len(b.Banned)+len(b.Seen) == 0 && b.ForgetBefore.IsZero()
 }
 
 // Result tells what a commit had to leave out because a bound was reached.
 type Result struct {
 	DroppedLines int
-	DroppedMail  int
 }
 
 // SeenKept is how many event ids of own log lines are remembered. A line can only be
@@ -79,13 +81,18 @@ const (
 	deleteCounter = "DELETE FROM counters WHERE category = ? AND key = ?"
 	putDNAT       = "INSERT OR REPLACE INTO dnat (id, mapping, until) VALUES (?, ?, ?)"
 	deleteDNAT    = "DELETE FROM dnat WHERE id = ?"
-	putLine       = "INSERT INTO report (level, time, message, details) VALUES (?, ?, ?, ?)"
-	putMail       = "INSERT INTO outbox (message_id, data, created, next_try) VALUES (?, ?, ?, ?) ON CONFLICT (message_id) DO NOTHING"
+	putLine       = "INSERT INTO report (level, time, message, details, service, unit, start, length, acted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	putNote       = "INSERT INTO notes (message_id, subject, text, time, created, size) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (message_id) DO NOTHING"
+	countNote     = "INSERT INTO counted_notes (subject, n) VALUES (?1, ?2) ON CONFLICT (subject) DO UPDATE SET n = n + ?2"
+	putBanned     = "INSERT INTO ban_log (time, addr, chain) VALUES (?, ?, ?)"
+	putTally      = "INSERT INTO tally (hour, kind, name, n) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (hour, kind, name) DO UPDATE SET n = n + ?4"
+	putMaximum    = "INSERT INTO tally (hour, kind, name, n) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (hour, kind, name) DO UPDATE SET n = max(n, ?4)"
 	putSeen       = "INSERT INTO seen (event) VALUES (?) ON CONFLICT (event) DO NOTHING"
 )
 
 var hotStatements = []string{
-	putMeta, putBan, deleteBan, expireBans, putCounter, deleteCounter, putDNAT, deleteDNAT, putLine, putMail, putSeen,
+	putMeta, putBan, deleteBan, expireBans, putCounter, deleteCounter, putDNAT, deleteDNAT, putLine, putNote, countNote, putBanned,
+	putTally, putMaximum, putSeen,
 }
 
 // Commit writes the batch in one transaction.
@@ -103,7 +110,9 @@ func (d *DB) write(what string, b *Batch, also func(*Tx) error) (Result, error) 
 			tx.putCounters(b.Counters),
 			tx.putDNAT(b),
 			tx.putLines(b.Report, &dropped),
-			tx.putMail(b.Mail, &dropped),
+			tx.putNotes(b.Notes, b.CountedNotes),
+			tx.putBanned(b.Banned),
+			tx.putTally(b.Tally),
 			tx.putSeen(b.Seen),
 			tx.putCursor(b.Cursor),
 			also(tx),
@@ -173,7 +182,7 @@ func (t *Tx) putLines(lines []ReportLine, dropped *Result) error {
 			return nil
 		}
 		l := &lines[i]
-		if _, err := t.exec(putLine, l.Level, micros(l.Time), l.Message, l.Details); err != nil {
+		if _, err := t.exec(putLine, l.Level, micros(l.Time), l.Message, l.Details, l.Service, l.Unit, l.Start, l.Length, l.Acted); err != nil {
 			return err
 		}
 		t.lines++
@@ -181,24 +190,34 @@ func (t *Tx) putLines(lines []ReportLine, dropped *Result) error {
 	return nil
 }
 
-func (t *Tx) putMail(mails []Mail, dropped *Result) error {
-	for i := range mails {
-		if t.mails >= t.db.limits.Outbox {
-			dropped.DroppedMail = len(mails) - i
+// maxBanLog bounds the bans of which the reports know each. Beyond it they are only counted, by hour and chain.
+const maxBanLog = 200_000
+
+func (t *Tx) putBanned(events []BanEvent) error {
+	for i := range events {
+		if t.banned >= maxBanLog {
 			return nil
 		}
-		if err := t.addMail(&mails[i]); err != nil {
+		x := &events[i]
+		if _, err := t.exec(putBanned, micros(x.Time), x.Addr.String(), x.Chain); err != nil {
 			return err
 		}
+		t.banned++
 	}
 	return nil
 }
 
-// addMail puts a mail into the outbox, unless one with its Message-ID is there already.
-func (t *Tx) addMail(m *Mail) error {
-	n, err := t.exec(putMail, m.MessageID, m.Data, micros(m.Created), micros(m.NextTry))
-	t.mails += n
-	return err
+func (t *Tx) putTally(tally map[TallyKey]int64) error {
+	for k, n := range tally {
+		query := putTally
+		if k.Kind == TallyLag {
+			query = putMaximum
+		}
+		if _, err := t.exec(query, k.Hour, k.Kind, k.Name, n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *Tx) putSeen(events []string) error {

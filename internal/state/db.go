@@ -43,8 +43,8 @@ type DB struct {
 	writer *sql.DB    // one connection
 	reader *sql.DB    // for long reads beside it; keeps no idle connection
 	stmts  map[string]*sql.Stmt
-	lines  int64 // rows of report
-	mails  int64 // rows of outbox
+	lines  int64 // rows of report that are in no report yet
+	banned int64 // rows of ban_log
 	down   error // why there is no writer; nil: there is one
 	opened fs.FileInfo
 	looked time.Time // when the path was last compared with the opened file
@@ -138,8 +138,12 @@ func (d *DB) prepareFile() error {
 		}
 		d.stmts[query] = s
 	}
-	for table, n := range map[string]*int64{"report": &d.lines, "outbox": &d.mails} {
-		if err := d.writer.QueryRow("SELECT count(*) FROM " + table).Scan(n); err != nil {
+	pending, err := d.pending(d.writer)
+	if err != nil {
+		return classify(err)
+	}
+	for count, n := range map[string]*int64{"report WHERE " + pending: &d.lines, "ban_log": &d.banned} {
+		if err := d.writer.QueryRow("SELECT count(*) FROM " + count).Scan(n); err != nil {
 			return classify(err)
 		}
 	}
@@ -245,7 +249,7 @@ func (d *DB) update(what string, f func(tx *Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, classify(err))
 	}
-	t := &Tx{db: d, tx: tx, lines: d.lines, mails: d.mails}
+	t := &Tx{db: d, tx: tx, lines: d.lines, banned: d.banned}
 	if err := f(t); err != nil {
 		_ = tx.Rollback() // the first error is the one to tell
 		return fmt.Errorf("%s: %w", what, classify(err))
@@ -254,7 +258,7 @@ func (d *DB) update(what string, f func(tx *Tx) error) error {
 		_ = tx.Rollback()
 		return fmt.Errorf("%s: %w", what, classify(err))
 	}
-	d.lines, d.mails = t.lines, t.mails
+	d.lines, d.banned = t.lines, t.banned
 	return nil
 }
 
@@ -293,9 +297,9 @@ func (d *DB) stillThere() error {
 
 // Tx is one transaction.
 type Tx struct {
-	db           *DB
-	tx           *sql.Tx
-	lines, mails int64
+	db            *DB
+	tx            *sql.Tx
+	lines, banned int64
 }
 
 // exec runs a statement, and returns the number of rows that it changed.
@@ -325,6 +329,29 @@ func OpenSound(storage string, limits Limits) (*DB, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	return d, nil
+}
+
+// OpenReader opens the database for reading only, beside the daemon or without it. It is an error if it was written by another version.
+func OpenReader(storage string) (*DB, error) {
+	d := &DB{path: filepath.Join(storage, FileName)}
+	if _, err := os.Stat(d.path); err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	var err error
+	if d.reader, err = sql.Open("sqlite3", d.dsn("ro", "&_busy_timeout=5000")); err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	d.reader.SetMaxIdleConns(0)
+	d.down = errors.New("it is open for reading only")
+	var version int
+	err = d.reader.QueryRow("PRAGMA user_version").Scan(&version)
+	if err == nil && version != len(migrations) {
+		err = fmt.Errorf("it has schema %d, and this Pyruse works with %d: restart the daemon, which brings it up to date", version, len(migrations))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the database %s: %w", d.path, errors.Join(classify(err), d.reader.Close()))
 	}
 	return d, nil
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 )
 
 // Cursor returns the journal cursor of the last committed batch, "" before the first one.
@@ -112,106 +111,4 @@ func (d *DB) Seen() ([]string, error) {
 		return nil
 	}, "SELECT event FROM seen ORDER BY id")
 	return seen, err
-}
-
-// NextMail returns the mail that is to be tried next, due or not; ok is false when the outbox is empty.
-func (d *DB) NextMail() (m Mail, ok bool, err error) {
-	list, err := d.mail("ORDER BY next_try, id LIMIT 1")
-	if err != nil || len(list) == 0 {
-		return Mail{}, false, err
-	}
-	return list[0], true, nil
-}
-
-func (d *DB) mail(where string, args ...any) ([]Mail, error) {
-	var list []Mail
-	err := d.query("outbox", func(rows *sql.Rows) error {
-		var m Mail
-		var created, next int64
-		if err := rows.Scan(&m.ID, &m.MessageID, &m.Data, &created, &m.Attempts, &next, &m.LastError); err != nil {
-			return err
-		}
-		m.Created, m.NextTry = fromMicros(created), fromMicros(next)
-		list = append(list, m)
-		return nil
-	}, "SELECT id, message_id, data, created, attempts, next_try, last_error FROM outbox "+where, args...)
-	return list, err
-}
-
-// MailSent removes a mail from the outbox.
-func (d *DB) MailSent(id int64) error {
-	return d.update("note a sent mail", func(tx *Tx) error {
-		n, err := tx.exec("DELETE FROM outbox WHERE id = ?", id)
-		tx.mails -= n
-		return err
-	})
-}
-
-// MailFailed notes that a mail was tried in vain, and when it is to be tried next.
-func (d *DB) MailFailed(id int64, attempts int, next time.Time, reason string) error {
-	return d.update("note a failed mail", func(tx *Tx) error {
-		_, err := tx.exec("UPDATE outbox SET attempts = ?, next_try = ?, last_error = ? WHERE id = ?",
-			attempts, micros(next), reason, id)
-		return err
-	})
-}
-
-// ReportLines hands the lines from before a point in time to yield, in the order of their times, until
-// there are no more or yield returns false. upTo marks the newest line that there was then.
-func (d *DB) ReportLines(before time.Time, yield func(ReportLine) bool) (upTo int64, err error) {
-	err = d.query("report lines", func(rows *sql.Rows) error { return rows.Scan(&upTo) }, "SELECT coalesce(max(id), 0) FROM report")
-	if err != nil {
-		return 0, err
-	}
-	err = d.query("report lines", func(rows *sql.Rows) error {
-		var l ReportLine
-		var usec int64
-		if err := rows.Scan(&l.Level, &usec, &l.Message, &l.Details); err != nil {
-			return err
-		}
-		l.Time = time.UnixMicro(usec)
-		if !yield(l) {
-			return errStop
-		}
-		return nil
-	}, "SELECT level, time, message, details FROM report WHERE time < ? AND id <= ? ORDER BY time, id", micros(before), upTo)
-	if errors.Is(err, errStop) {
-		err = nil
-	}
-	return upTo, err
-}
-
-// errStop ends a query early.
-var errStop = errors.New("stop")
-
-// LastReport returns up to when reports were closed; the zero time: never.
-func (d *DB) LastReport() (time.Time, error) {
-	text, err := d.meta("last_report")
-	if err != nil || text == "" {
-		return time.Time{}, err
-	}
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read the time of the last report: %w", errors.Join(ErrDamaged, err))
-	}
-	return t, nil
-}
-
-// CloseReport ends a report in one transaction: the lines from before that time, up to the mark, leave,
-// and the mail with them, if there is one, goes into the outbox.
-func (d *DB) CloseReport(before time.Time, upTo int64, m *Mail) error {
-	return d.update("close the report", func(tx *Tx) error {
-		n, err := tx.exec("DELETE FROM report WHERE time < ? AND id <= ?", micros(before), upTo)
-		if err != nil {
-			return err
-		}
-		tx.lines -= n
-		if m != nil {
-			if err := tx.addMail(m); err != nil {
-				return err
-			}
-		}
-		_, err = tx.exec(putMeta, "last_report", before.UTC().Format(time.RFC3339Nano))
-		return err
-	})
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,11 +58,14 @@ func TestBatchComesBack(t *testing.T) {
 			{"ssh", "s192.0.2.1", []Run{{noon.UnixMicro(), 2}, {Forever, 1}}, 0},
 			{"ssh", "s192.0.2.2", nil, noon.UnixMicro()},
 		},
-		DNAT: []DNAT{{1, `["a"]`, noon}},
-		Mail: []Mail{{MessageID: "a@b", Data: []byte("x\n"), Created: noon, NextTry: noon}},
-		Seen: []string{"e1", "e2", "e1"},
+		DNAT:   []DNAT{{1, `["a"]`, noon}},
+		Notes:  []Note{{MessageID: "a@b", Subject: "s", Text: "x\n", Time: noon, Created: noon.Add(time.Second)}},
+		Banned: []BanEvent{{noon, netip.MustParseAddr("192.0.2.1"), "… ban"}},
+		Seen:   []string{"e1", "e2", "e1"},
 	}
-	want.Report = []ReportLine{{ReportWarn, noon, "m", "ALL"}}
+	want.Report = []ReportLine{{
+		Level: ReportOther, Time: noon, Message: "a m", Details: "ALL", Service: "sshd", Unit: "ssh.service", Start: 2, Length: 1, Acted: true,
+	}}
 	commit(t, db, &want)
 
 	got := Batch{}
@@ -78,15 +82,16 @@ func TestBatchComesBack(t *testing.T) {
 	if err := db.DNAT(func(x DNAT) { got.DNAT = append(got.DNAT, x) }); err != nil {
 		t.Fatal(err)
 	}
-	m, _, err := db.NextMail()
-	if err != nil {
+	if err := db.Notes("s", 1, func(n Note) bool { got.Notes = append(got.Notes, n); return true }); err != nil {
 		t.Fatal(err)
 	}
-	got.Mail = []Mail{m}
+	if err := db.BanEvents(noon, noon.Add(time.Second), func(x BanEvent) { got.Banned = append(got.Banned, x) }); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := db.ReportLines(noon.Add(time.Second), func(l ReportLine) bool { got.Report = append(got.Report, l); return true }); err != nil {
 		t.Fatal(err)
 	}
-	want.Mail[0].ID = 1
+	want.Notes[0].ID, want.Report[0].ID = 1, 1
 	ignore := cmpopts.IgnoreFields(Batch{}, "Seen")
 	if diff := cmp.Diff(want, got, byValue, ignore); diff != "" {
 		t.Errorf("what came back differs (-want +got):\n%s", diff)
@@ -137,16 +142,23 @@ func TestBoundsDropAndCount(t *testing.T) {
 	b := &Batch{}
 	for i := range 5 {
 		b.Report = append(b.Report, ReportLine{Time: noon, Message: fmt.Sprint(i), Details: "ALL"})
-		b.Mail = append(b.Mail, Mail{MessageID: fmt.Sprint(i), Data: []byte("x"), Created: noon, NextTry: noon})
 	}
-	if r := commit(t, db, b); r != (Result{DroppedLines: 2, DroppedMail: 3}) {
-		t.Errorf("dropped %+v, want 2 lines and 3 mails", r)
+	if r := commit(t, db, b); r != (Result{DroppedLines: 2}) {
+		t.Errorf("dropped %+v, want 2 lines", r)
+	}
+	post := func(id string) error {
+		return db.Post(&Posting{Mail: Mail{MessageID: id, Data: []byte("x"), Created: noon, NextTry: noon}})
+	}
+	for i, want := range []error{nil, nil, ErrOutboxFull} {
+		if err := post(fmt.Sprint(i)); !errors.Is(err, want) {
+			t.Errorf("mail %d: %v, want %v", i, err, want)
+		}
 	}
 	if err := db.MailSent(1); err != nil {
 		t.Fatal(err)
 	}
-	if r := commit(t, db, &Batch{Mail: []Mail{{MessageID: "9", Data: []byte("x")}}}); r != (Result{}) {
-		t.Errorf("after room was made, dropped %+v", r)
+	if err := post("9"); err != nil {
+		t.Errorf("after room was made: %v", err)
 	}
 }
 
@@ -168,32 +180,12 @@ func TestBoundsChange(t *testing.T) {
 func TestSameMailIsOneMail(t *testing.T) {
 	db := open(t, t.TempDir(), roomy)
 	for range 2 {
-		commit(t, db, &Batch{Mail: []Mail{{MessageID: "same", Data: []byte("x"), NextTry: noon}}})
+		if err := db.Post(&Posting{Mail: Mail{MessageID: "same", Data: []byte("x"), NextTry: noon}}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if db.mails != 1 {
-		t.Errorf("%d mails, want 1", db.mails)
-	}
-}
-
-func TestOutbox(t *testing.T) {
-	db := open(t, t.TempDir(), roomy)
-	if _, ok, err := db.NextMail(); ok || err != nil {
-		t.Errorf("an empty outbox has a next mail: %v, %v", ok, err)
-	}
-	commit(t, db, &Batch{Mail: []Mail{{MessageID: "1", Data: []byte("x"), NextTry: noon}, {MessageID: "2", Data: []byte("x"), NextTry: noon}}})
-	if err := db.MailFailed(1, 1, noon.Add(time.Minute), "busy"); err != nil {
-		t.Fatal(err)
-	}
-	m, ok, err := db.NextMail()
-	if err != nil || !ok || m.ID != 2 {
-		t.Errorf("next mail: %+v, %v, %v", m, ok, err)
-	}
-	if err := db.MailSent(2); err != nil {
-		t.Fatal(err)
-	}
-	m, ok, err = db.NextMail()
-	if err != nil || !ok || m.Attempts != 1 || m.LastError != "busy" || !m.NextTry.Equal(noon.Add(time.Minute)) {
-		t.Errorf("next mail: %+v, %v, %v", m, ok, err)
+	if waiting, failed, err := db.MailCounts(); waiting != 1 || failed != 0 || err != nil {
+		t.Errorf("%d mails, %d failed, %v; want 1", waiting, failed, err)
 	}
 }
 
@@ -375,21 +367,25 @@ func TestReportKeepsWhatCameMeanwhile(t *testing.T) {
 	db := open(t, t.TempDir(), roomy)
 	midnight := noon.Add(12 * time.Hour)
 	commit(t, db, &Batch{Report: []ReportLine{
-		{ReportInfo, noon.Add(time.Second), "second", "ALL"}, {ReportInfo, noon, "first", "ALL"}, {ReportInfo, midnight, "tomorrow", "ALL"},
+		{Level: ReportInfo, Time: noon.Add(time.Second), Message: "second", Details: "ALL"},
+		{Level: ReportInfo, Time: noon, Message: "first", Details: "ALL"},
+		{Level: ReportInfo, Time: midnight, Message: "tomorrow", Details: "ALL"},
 	}})
 	lines := func() (messages []string, upTo int64) {
 		upTo, err := db.ReportLines(midnight, func(l ReportLine) bool { messages = append(messages, l.Message); return true })
 		if err != nil {
 			t.Fatal(err)
 		}
+		slices.Sort(messages) // they come in no order
 		return messages, upTo
 	}
 	got, upTo := lines()
 	if diff := cmp.Diff([]string{"first", "second"}, got); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
-	commit(t, db, &Batch{Report: []ReportLine{{ReportInfo, noon, "late", "ALL"}}})
-	if err := db.CloseReport(midnight, upTo, &Mail{MessageID: "r", Data: []byte("x")}); err != nil {
+	commit(t, db, &Batch{Report: []ReportLine{{Level: ReportInfo, Time: noon, Message: "late", Details: "ALL"}}})
+	closing := &Closing{Report: Report{Until: midnight, UpTo: upTo, Lines: len(got)}, Mail: &Mail{MessageID: "r", Data: []byte("x")}}
+	if err := db.CloseReport(closing); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := lines(); len(got) != 1 || got[0] != "late" {

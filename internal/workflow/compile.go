@@ -24,9 +24,12 @@ type node struct {
 	action Action
 	then   link
 	els    link
+	mark   int32 // the index of the chain that an entry is meant for if it gets here, or past here if it is a filter; unmarked: of none
 	origin Origin
 	step   *config.Step
 }
+
+const unmarked = -1
 
 // Graph is the compiled workflow: inert data that Run reads. Its size is linear in the number of steps.
 //
@@ -77,6 +80,7 @@ func Compile(cfg *config.Config, reg *Registry, names *entry.Names, diags *confi
 		l.closeChains(g, names)
 	}
 	l.connect(g)
+	g.mark()
 	analyse(g, cfg, names, diags)
 	return g
 }
@@ -327,7 +331,7 @@ func (g *Graph) build(reg *Registry, names *entry.Names, diags *config.Diagnosti
 		c.first = len(g.nodes)
 		for j := range c.steps {
 			s := &c.steps[j]
-			n := node{origin: Origin{c.config.Label, j}, step: s}
+			n := node{origin: Origin{c.config.Label, j}, step: s, mark: unmarked}
 			if s.Module != "" {
 				buildStep(&n, reg, NewBuild(names, n.origin, s, diags))
 			}
@@ -386,6 +390,23 @@ func (l *linker) connect(g *Graph) {
 		}
 	}
 }
+
+// mark marks the step of each chain that only those entries get to, or past, that the chain is meant for: its first action; without
+// any, its last filter.
+func (g *Graph) mark() {
+	for i := range g.chains {
+		c := &g.chains[i]
+		for j := range c.steps {
+			if n := &g.nodes[c.first+j]; n.action != nil || j == len(c.steps)-1 {
+				n.mark = int32(i)
+				break
+			}
+		}
+	}
+}
+
+// Chain returns the label of the chain with an index, as entries are marked with by Run.
+func (g *Graph) Chain(index int32) string { return g.chains[index].config.Label }
 
 // resolve returns where an explicit link leads; without one, and where a chain without steps
 // is called, that is the follow-up.

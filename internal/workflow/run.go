@@ -18,7 +18,7 @@ func (e *StepError) Error() string { return e.Origin.String() + ": " + e.Err.Err
 // Unwrap returns the error of the step.
 func (e *StepError) Unwrap() error { return e.Err }
 
-// Run sends one entry over the track. Errors of steps are handed to fail, which
+// Run sends one entry over the track, and marks it with the chains that it was meant for. Errors of steps are handed to fail, which
 // must not keep the entry; they never stop the caller. A step that panics has
 // failed, and the processing of the entry ends there.
 func (g *Graph) Run(e *entry.Entry, fail func(*StepError)) {
@@ -37,8 +37,14 @@ func (g *Graph) Run(e *entry.Entry, fail func(*StepError)) {
 				fail(&StepError{n.origin, err})
 			} else if ok {
 				next = n.then
+				if n.mark != unmarked {
+					e.Mark(n.mark)
+				}
 			}
 		} else {
+			if n.mark != unmarked {
+				e.Mark(n.mark)
+			}
 			if err := n.action.Do(e); err != nil {
 				fail(&StepError{n.origin, err})
 				return

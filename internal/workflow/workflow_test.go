@@ -21,7 +21,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // fakes returns a registry of steps that leave a trace: filter_is passes when the field with
-// its name is "y", filter_fails and action_fails fail, filter_panics panics.
+// its name is "y", filter_still always passes, filter_fails and action_fails fail, filter_panics panics.
 func fakes(trace *[]string) *Registry {
 	r := NewRegistry()
 	r.Filter("filter_is", func(b *Build) Filter {
@@ -40,6 +40,9 @@ func fakes(trace *[]string) *Registry {
 			*trace = append(*trace, b.Origin.String())
 			return true, errors.New("filter failed")
 		})
+	})
+	r.Filter("filter_still", func(*Build) Filter { // leaves no trace
+		return filterFunc(func(*entry.Entry) (bool, error) { return true, nil })
 	})
 	r.Filter("filter_panics", func(*Build) Filter {
 		return filterFunc(func(*entry.Entry) (bool, error) { panic("bug") })
