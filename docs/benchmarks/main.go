@@ -56,6 +56,7 @@ var parts = map[string]struct {
 	"restore":  {measureRestore, true},
 	"daemon":   {measureDaemon, true},
 	"load":     {measureLoad, false},
+	"report":   {measureReport, false},
 }
 
 func main() {
@@ -145,7 +146,7 @@ func measure(ctx context.Context, o *options) (figures, error) {
 			round[fmt.Sprintf("ban %d", running)] = f["ban"]
 		}
 		round["ban ratio"] = round[fmt.Sprintf("ban %d", manyBans)] / round["ban 0"]
-		for _, name := range []string{"storm", "restore", "daemon", "load"} {
+		for _, name := range []string{"storm", "restore", "daemon", "load", "report"} {
 			f, err := o.start(ctx, name)
 			if err != nil {
 				return nil, err
