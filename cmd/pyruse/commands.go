@@ -94,6 +94,25 @@ func addFormat(c *cobra.Command, f *flags, formats ...app.Format) {
 	}
 }
 
+// exclude returns an error if more than one flag of a group is given.
+func exclude(c *cobra.Command, groups ...[]string) error {
+	for _, group := range groups {
+		given := slices.DeleteFunc(slices.Clone(group), func(name string) bool { return !c.Flags().Changed(name) })
+		if len(given) > 1 {
+			return fmt.Errorf("--%s and --%s exclude each other", given[0], given[1])
+		}
+	}
+	return nil
+}
+
+// checkHTML returns an error if --html names no file.
+func checkHTML(c *cobra.Command, file string) error {
+	if c.Flags().Changed("html") && file == "" {
+		return errors.New("--html needs the name of a file; - is standard output")
+	}
+	return nil
+}
+
 // isTerminal reports whether w is a terminal that wants colours.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
@@ -178,8 +197,9 @@ it, and faults of others because of it. This is for tools that check a file befo
 in Ansible, validate: pyruse check --fragment %s --as 50-site.json
 
 With --system, also check what only the machine knows: whether the storage folder can be written,
-whether the journal can be read, whether sendmail can be started, whether the users and the name service
-are there, and whether the sets exist that the configuration bans into.
+whether the journal can be read, whether sendmail can be started or the mail server lets Pyruse in (nothing is
+sent), whether the users and the name service are there, and whether the sets exist that the configuration bans
+into.
 
 Warnings of the static analysis have names, which --format json shows. One that is not wanted is switched off at its
 step, with the reason: "allow": ["forgeable-ban: only root can log in here"].
@@ -285,8 +305,14 @@ parts of the input could not be read; 2 the configuration has errors.`,
 			if o.Since, o.Until, err = parseSpan(since, until); err != nil {
 				return err
 			}
-			if o.HTML != "" && !o.Report {
+			if err := exclude(c, []string{"directory", "file", "entries"}, []string{"report", "format"}); err != nil {
+				return err
+			}
+			if c.Flags().Changed("html") && !o.Report {
 				return errors.New("--html goes with --report")
+			}
+			if err := checkHTML(c, o.HTML); err != nil {
+				return err
 			}
 			o.Source, o.Format = f.source(), app.Format(f.format)
 			o.Stdin, o.Stdout, o.Stderr = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
@@ -303,8 +329,6 @@ parts of the input could not be read; 2 the configuration has errors.`,
 	c.Flags().StringVar(&until, "until", "", "leave out entries at or after this `TIME`")
 	c.Flags().BoolVar(&o.Report, "report", false, "print the report of that time instead of the effects")
 	c.Flags().StringVar(&o.HTML, "html", "", "with --report: write the HTML to this `FILE`; - is standard output")
-	c.MarkFlagsMutuallyExclusive("directory", "file", "entries")
-	c.MarkFlagsMutuallyExclusive("report", "format")
 	return c
 }
 

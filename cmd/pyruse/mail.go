@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -64,11 +65,13 @@ func newMailShow(options mailOptions) *cobra.Command {
 print the message as it is sent, and nothing else.`,
 		Example: `  pyruse mail show 7
   pyruse mail show 7 --source | formail -X Subject:`,
-		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			ids, err := parseIDs(args)
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case len(ids) != 1:
+				return errors.New("name one mail by its number, as in \"pyruse mail list\"")
 			}
 			return app.MailShow(c.Context(), options(c), ids[0], source)
 		},
@@ -109,11 +112,13 @@ func newMailDrop(options mailOptions) *cobra.Command {
 		Short:   "Remove mails from the outbox",
 		Long:    `Remove mails from the outbox: they are not sent any more, and gone. One that is being sent at this moment may still arrive.`,
 		Example: `  pyruse mail drop 5`,
-		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			ids, err := parseIDs(args)
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case len(ids) == 0:
+				return errors.New("name the mails by their numbers, as in \"pyruse mail list\"")
 			}
 			return app.MailDrop(c.Context(), options(c), ids)
 		},
@@ -185,18 +190,24 @@ Exit codes: 0 shown, or mailed; 1 failure; 2 the configuration has errors.`,
   pyruse report --date yesterday --send`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var err error
-			if o.Since, o.Until, err = parseSpan(since, until); err != nil {
-				return err
+			given := c.Flags().Changed
+			err := exclude(c, []string{"date", "since"}, []string{"text", "html", "raw"}, []string{"raw", "send"})
+			if err == nil {
+				err = checkHTML(c, o.HTML)
 			}
-			if o.Date, err = parseDate(o.Date); err != nil {
-				return err
+			if err == nil {
+				o.Since, o.Until, err = parseSpan(since, until)
 			}
-			if o.Since.IsZero() && !o.Until.IsZero() {
-				return errors.New("--until goes with --since")
+			if err == nil && given("date") {
+				o.Date, err = parseDate(o.Date, time.Now())
 			}
 			o.Source, o.Format = f.source(), app.Format(f.format)
-			if o.Format != app.Text && !o.Raw && !o.Send {
+			switch {
+			case err != nil:
+				return err
+			case o.Since.IsZero() && given("until"):
+				return errors.New("--until goes with --since")
+			case o.Format != app.Text && !o.Raw && !o.Send:
 				return errors.New("--format json goes with --raw or --send")
 			}
 			o.Stdout, o.Stderr, o.Colour = c.OutOrStdout(), c.ErrOrStderr(), isTerminal(c.ErrOrStderr())
@@ -211,8 +222,5 @@ Exit codes: 0 shown, or mailed; 1 failure; 2 the configuration has errors.`,
 	c.Flags().StringVar(&o.HTML, "html", "", "write the HTML to this `FILE`; - is standard output")
 	c.Flags().BoolVar(&o.Raw, "raw", false, "print the lines as they were")
 	c.Flags().BoolVar(&o.Send, "send", false, "mail the report")
-	c.MarkFlagsMutuallyExclusive("date", "since")
-	c.MarkFlagsMutuallyExclusive("text", "html", "raw")
-	c.MarkFlagsMutuallyExclusive("raw", "send")
 	return c
 }

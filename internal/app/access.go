@@ -15,14 +15,21 @@ import (
 	"github.com/pyruse/pyruse/internal/state"
 )
 
-// What a command does with the state.
+// access is what a command does with the state.
+type access int
+
 const (
-	reading  = false
-	changing = true
+	reading  access = iota // what is there
+	changing               // what is there
+	making                 // it, if there is none
 )
 
-// withState has the running daemon do something, or does it with the database if none is running: with nil if there is none to read.
-func withState(ctx context.Context, src Source, stderr io.Writer, colour, change bool,
+// errNoState says that there is nothing to look at, or to change.
+var errNoState = errors.New("there is nothing yet: the daemon has not run with this configuration")
+
+// withState has the running daemon do something, or does it with the database if none is running: with nil if there is none, and none
+// is to be made.
+func withState(ctx context.Context, src Source, stderr io.Writer, colour bool, a access,
 	ask func(*control.Client) error, do func(*state.DB, *config.Settings) error) error {
 	var faults bytes.Buffer // of no interest while a daemon answers
 	settings, fault := src.settings(&faults, colour)
@@ -40,10 +47,10 @@ func withState(ctx context.Context, src Source, stderr io.Writer, colour, change
 		_, err := stderr.Write(faults.Bytes())
 		return errors.Join(fault, err)
 	}
-	if _, err := os.Stat(filepath.Join(settings.Storage, state.FileName)); errors.Is(err, fs.ErrNotExist) && !change {
+	if _, err := os.Stat(filepath.Join(settings.Storage, state.FileName)); errors.Is(err, fs.ErrNotExist) && a != making {
 		return do(nil, settings)
 	}
-	if change {
+	if a != reading {
 		unlock, err := state.Lock(settings.Storage)
 		if errors.Is(err, state.ErrLocked) {
 			return fmt.Errorf("%w, but it does not answer on %s", err, socketPath(settings))

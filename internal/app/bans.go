@@ -56,7 +56,7 @@ func AddBan(ctx context.Context, o BansOptions, set, address string, length time
 	if err != nil {
 		return err
 	}
-	return o.with(ctx, changing, func(k keeping) error {
+	return o.with(ctx, making, func(k keeping) error {
 		b, err := k.add(ctx, b, length)
 		if err != nil {
 			return err
@@ -71,7 +71,7 @@ func RemoveBan(ctx context.Context, o BansOptions, address, set string) error {
 	if err != nil {
 		return err
 	}
-	return o.with(ctx, changing, func(k keeping) error {
+	return o.with(ctx, making, func(k keeping) error {
 		gone, err := k.remove(ctx, a, set)
 		if err != nil {
 			return err
@@ -88,8 +88,8 @@ func RemoveBan(ctx context.Context, o BansOptions, address, set string) error {
 }
 
 // with calls f with the running daemon, or with the state itself if none is running.
-func (o *BansOptions) with(ctx context.Context, change bool, f func(keeping) error) error {
-	return withState(ctx, o.Source, o.Stderr, o.Colour, change,
+func (o *BansOptions) with(ctx context.Context, a access, f func(keeping) error) error {
+	return withState(ctx, o.Source, o.Stderr, o.Colour, a,
 		func(c *control.Client) error { return f(viaDaemon{c}) },
 		func(db *state.DB, settings *config.Settings) error {
 			if db == nil {

@@ -91,8 +91,8 @@ func busyRules(p postbox) string {
 func TestReportShowsWhatIsPending(t *testing.T) {
 	p := newPostbox(t)
 	s := newStation(t, busyRules(p))
-	if got := s.must("report"); got != "there is no report yet: the daemon has not run\n" {
-		t.Errorf("before the first start: %q", got)
+	if r := s.run("report"); r.code != 1 || r.stdout != "" || r.stderr != "pyruse: there is nothing yet: the daemon has not run with this configuration\n" {
+		t.Errorf("before the first start: %+v", r)
 	}
 	d := s.start()
 	log(t, "note", "trouble | with pipes")

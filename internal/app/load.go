@@ -116,7 +116,8 @@ func reportCalendar(cfg *config.Config, diags *config.Diagnostics) *report.Calen
 			break
 		}
 		if next.Sub(t) < minBetweenReports {
-			diags.Errorf(cfg.At("report.at"), hint, `"at": %q comes every %v; %v between two reports is the least`, at, next.Sub(t), minBetweenReports)
+			diags.Errorf(cfg.At("report.at"), hint, `"at": %q comes every %s; %s between two reports is the least`,
+				at, shortDuration(next.Sub(t)), shortDuration(minBetweenReports))
 			return nil
 		}
 		t = next

@@ -263,7 +263,14 @@ func (o *MailOptions) change(ctx context.Context, ids []int64, done string, ask 
 	}
 	return withState(ctx, o.Source, o.Stderr, o.Colour, changing,
 		func(c *control.Client) error { return each(func(id int64) error { return ask(c, id) }) },
-		func(db *state.DB, _ *config.Settings) error { return each(func(id int64) error { return do(db, id) }) })
+		func(db *state.DB, _ *config.Settings) error {
+			return each(func(id int64) error {
+				if db == nil {
+					return control.ErrNoMail
+				}
+				return do(db, id)
+			})
+		})
 }
 
 // read reads the database, whether the daemon is running or not. Without a database, f is not called.

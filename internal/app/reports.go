@@ -51,19 +51,15 @@ func ShowReport(ctx context.Context, o ReportOptions) error {
 		if err != nil {
 			return err
 		}
-		if found.fault != nil {
-			if _, err := fmt.Fprintf(o.Stderr, "%s\n", config.Printable(found.fault.Error())); err != nil {
+		for _, remark := range found.remarks {
+			if _, err := fmt.Fprintln(o.Stderr, config.Printable(remark)); err != nil {
 				return err
 			}
 		}
 		return writeReport(o.Stdout, o.HTML, found.text, found.html)
 	})
 	if err == nil && !there {
-		out := o.Stdout
-		if o.Raw || o.HTML != "" { // which programs read
-			out = o.Stderr
-		}
-		_, err = fmt.Fprintln(out, "there is no report yet: the daemon has not run")
+		return errNoState
 	}
 	return err
 }
@@ -102,10 +98,16 @@ func newArchive(db *state.DB, l *loaded) *archive {
 // found is a report of the archive.
 type found struct {
 	text, html, summary string
-	fault               error // of the templates
+	remarks             []string // what is to be known of it
 }
 
-func fromMade(m *report.Made) *found { return &found{m.Text, m.HTML, m.Summary, m.Fault} }
+func fromMade(m *report.Made) *found {
+	f := &found{text: m.Text, html: m.HTML, summary: m.Summary}
+	if m.Fault != nil {
+		f.remarks = append(f.remarks, m.Fault.Error())
+	}
+	return f
+}
 
 // find returns the report that is meant: as it was mailed where it is kept, else made anew of the lines that are still there. preview is
 // for what was not reported yet: the report says that it is not the one of the day.
@@ -122,7 +124,7 @@ func (a *archive) find(p control.Period, now time.Time, preview bool) (*found, e
 		return fromMade(made), nil
 	}
 	if p.Date != "" {
-		return a.ofDay(since, until)
+		return a.ofDay(p.Date, since, until)
 	}
 	return a.between(since, until)
 }
@@ -136,7 +138,7 @@ func (a *archive) between(since, until time.Time) (*found, error) {
 }
 
 // ofDay returns the one report of a day, or makes that of the day if there are several, or none.
-func (a *archive) ofDay(since, until time.Time) (*found, error) {
+func (a *archive) ofDay(date string, since, until time.Time) (*found, error) {
 	list, err := a.of(since, until)
 	if err != nil {
 		return nil, err
@@ -154,7 +156,16 @@ func (a *archive) ofDay(since, until time.Time) (*found, error) {
 	if err := gone(list); err != nil {
 		return nil, err
 	}
-	return a.between(since, until)
+	f, err := a.between(since, until)
+	if err != nil {
+		return nil, err
+	}
+	why := "no report of %s is kept"
+	if len(list) > 1 {
+		why = fmt.Sprintf("there are %d reports of %%s", len(list))
+	}
+	f.remarks = append(f.remarks, fmt.Sprintf(why+"; this one is made now, of the lines that are still there", date))
+	return f, nil
 }
 
 // gone returns an error if reports had lines, and none is kept any more.
@@ -187,6 +198,9 @@ func span(p control.Period, now time.Time) (since, until time.Time, err error) {
 	if p.Date != "" {
 		if since, err = time.ParseInLocation(time.DateOnly, p.Date, time.Local); err != nil {
 			return since, until, fmt.Errorf("the date is %q; it must be of the form 2006-01-02", p.Date)
+		}
+		if since.After(now) {
+			return since, until, fmt.Errorf("%s is still to come", p.Date)
 		}
 		return since, since.AddDate(0, 0, 1), nil
 	}
@@ -281,6 +295,9 @@ func (o *ReportOptions) send(ctx context.Context, p control.Period) error {
 			return said(summary, "on its way")
 		},
 		func(db *state.DB, _ *config.Settings) error {
+			if db == nil {
+				return errNoState
+			}
 			summary, err := newArchive(db, l).mail(p, time.Now())
 			if err != nil {
 				return err

@@ -148,7 +148,7 @@ const (
 	journalGroup = "systemd-journal"
 )
 
-// checkUser checks that the daemon's user may read the journal and write its state.
+// checkUser checks that the daemon's user may read the journal and what it logs in with, and write its state.
 func checkUser(u *user.User, c *config.Settings) error {
 	var faults []error
 	if g, err := user.LookupGroup(journalGroup); err == nil {
@@ -162,7 +162,30 @@ func checkUser(u *user.User, c *config.Settings) error {
 			faults = append(faults, fmt.Errorf("it cannot write %s, which belongs to the user ID %d: chown %s %[1]s", c.Storage, owner, u.Username))
 		}
 	}
+	for _, secret := range []string{c.Email.SMTP.PasswordFile, c.Email.SMTP.KeyFile} {
+		if secret != "" && !mayRead(u, secret) {
+			faults = append(faults, fmt.Errorf("it cannot read %s: chown %s %[1]s", secret, u.Username))
+		}
+	}
 	return errors.Join(faults...)
+}
+
+// mayRead reports whether the owner, group and mode of a file let a user read it. What cannot be looked at is left to the check of
+// what it is for.
+func mayRead(u *user.User, name string) bool {
+	info, err := os.Stat(name)
+	if err != nil || u.Uid == "0" {
+		return true
+	}
+	const owner, group, others = 0o400, 0o040, 0o004
+	st, mode := info.Sys().(*syscall.Stat_t), info.Mode().Perm()
+	if strconv.FormatUint(uint64(st.Uid), 10) == u.Uid {
+		return mode&owner != 0
+	}
+	if ids, err := u.GroupIds(); err != nil || slices.Contains(ids, strconv.FormatUint(uint64(st.Gid), 10)) {
+		return mode&group != 0
+	}
+	return mode&others != 0
 }
 
 // checkMail asks the mail server whether it would take mail, or looks whether the sendmail program is there. No mail is sent.
@@ -170,7 +193,21 @@ func checkMail(ctx context.Context, c *config.Email) finding {
 	if c.SMTP.Host == "" {
 		return finding{"sendmail " + c.Sendmail[0], problem(checkProgram(c.Sendmail[0]))}
 	}
-	return finding{"mail server " + c.SMTP.Host, problem(smtp(&c.SMTP, c.From, nil).Probe(ctx))}
+	return finding{"mail server " + c.SMTP.Host, problem(checkServer(ctx, c))}
+}
+
+func checkServer(ctx context.Context, c *config.Email) error {
+	s := smtp(&c.SMTP, c.From, nil)
+	if c.SMTP.PasswordCredential != "" {
+		if _, err := s.Secret.Read(ctx); err != nil {
+			return fmt.Errorf("it was not tried, since the password is only there while the service runs, and only for root: %w", err)
+		}
+	}
+	err := s.Probe(ctx)
+	if cause := errors.Unwrap(err); cause != nil {
+		return cause // the finding names the server already
+	}
+	return err
 }
 
 // checkProgram checks that a program is there and can be started, with its interpreter if it is a script. It is not run, since

@@ -70,6 +70,31 @@ func TestCheckUser(t *testing.T) {
 	if err := checkUser(other, &c); err == nil || !strings.Contains(err.Error(), "it cannot write "+c.Storage) {
 		t.Errorf("another user: %v", err)
 	}
+	c.Email.SMTP.PasswordFile = filepath.Join(c.Storage, "password")
+	for _, x := range []struct {
+		mode os.FileMode
+		user *user.User
+		may  bool
+	}{
+		{0o600, self, true}, {0o600, other, false}, {0o604, other, true}, {0o640, other, false},
+		{0o640, &user.User{Uid: "65001", Gid: self.Gid, Username: "member"}, true},
+		{0o600, &user.User{Uid: "0", Gid: "0", Username: "root"}, true},
+	} {
+		if err := os.WriteFile(c.Email.SMTP.PasswordFile, []byte("secret"), x.mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(c.Email.SMTP.PasswordFile, x.mode); err != nil {
+			t.Fatal(err)
+		}
+		err := checkUser(x.user, &c)
+		if told := err != nil && strings.Contains(err.Error(), "it cannot read "+c.Email.SMTP.PasswordFile); told == x.may {
+			t.Errorf("%s and a password of mode %#o: %v", x.user.Username, x.mode, err)
+		}
+	}
+	c.Email.SMTP.PasswordFile = filepath.Join(c.Storage, "missing") // which the log-in tells of
+	if err := checkUser(other, &c); err == nil || strings.Contains(err.Error(), "cannot read") {
+		t.Errorf("a missing password: %v", err)
+	}
 }
 
 // TestCheckSystem looks at a machine on which nothing is as it should be: no journal, no sendmail, nobody to write to.
