@@ -270,6 +270,7 @@ func (c *session) fail(err error) error {
 func (c *session) describe(err error) error {
 	var refusal *smtp.SMTPError
 	var other *textproto.Error
+	var nonsense textproto.ProtocolError
 	show := func(text string) string {
 		return c.wire.show(strings.ReplaceAll(text, "\n", " "), maxServerText)
 	}
@@ -286,6 +287,8 @@ func (c *session) describe(err error) error {
 		return &reply{refusal.Code, show(fmt.Sprintf("%d %s", refusal.Code, text))}
 	case errors.As(err, &other):
 		return &reply{other.Code, show(fmt.Sprintf("%d %s", other.Code, other.Msg))}
+	case errors.As(err, &nonsense):
+		return &shownError{show(unquoted(string(nonsense))), err}
 	case errors.Is(c.ended(), context.DeadlineExceeded):
 		return &shownError{fmt.Sprintf("not done after %v, at the end of the %v for the whole", after, c.timeout), c.ended()}
 	case c.ended() != nil:
@@ -296,6 +299,15 @@ func (c *session) describe(err error) error {
 		return &shownError{"server closed the connection", err}
 	}
 	return &shownError{show(err.Error()), err}
+}
+
+// unquoted returns a text such as "short response: …" with the line of the server as it came: from Go 1.26 on, net/textproto quotes it.
+func unquoted(text string) string {
+	what, line, _ := strings.Cut(text, ": ")
+	if plain, err := strconv.Unquote(line); err == nil {
+		return what + ": " + plain
+	}
+	return text
 }
 
 // positive returns nil for a reply whose code says that all is well, even if go-smtp expected another one: the

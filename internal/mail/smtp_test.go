@@ -156,7 +156,7 @@ func TestSMTPReplies(t *testing.T) {
 		{"all well", nil, "accepted\n"},
 		{"greeting 554", map[string]string{"greeting": "554 5.7.1 go away"}, server + "greeting: 554 5.7.1 go away\n"},
 		{"greeting 421", map[string]string{"greeting": "421 busy"}, server + "greeting: 421 busy\n"},
-		{"greeting is none", map[string]string{"greeting": "hello"}, server + `greeting: short response: "hello"` + "\n"},
+		{"greeting is none", map[string]string{"greeting": "hello"}, server + "greeting: short response: hello\n"},
 		{"leaves at once", map[string]string{"greeting": leave}, server + "greeting: server closed the connection\n"},
 		{"EHLO 550", map[string]string{"EHLO": "550 who are you?"}, server + "EHLO: 550 who are you?\n"},
 		{"EHLO 500, HELO", map[string]string{"EHLO": "500 what?", "HELO": "250 ok"}, "accepted\n"},
@@ -493,7 +493,7 @@ func TestSMTPHostileServer(t *testing.T) {
 		{"endless line", map[string]string{"greeting": "220 " + strings.Repeat("x", 1<<21)}, "greeting: smtp: too long a line in input stream"},
 		{"endless reply", map[string]string{"EHLO": strings.Repeat("250-x\r\n", 1<<18)}, "EHLO: server sent more than 1048576 bytes"},
 		{"endless text", map[string]string{"MAIL": "451 " + long}, "MAIL FROM: 451 " + strings.Repeat("x", 496) + "…"},
-		{"nonsense", map[string]string{"MAIL": long}, `MAIL FROM: short response: "` + strings.Repeat("x", maxServerText-len(`short response: "`)) + "…"},
+		{"nonsense", map[string]string{"MAIL": long}, "MAIL FROM: short response: " + strings.Repeat("x", maxServerText-len("short response: ")) + "…"},
 		{
 			"control characters", map[string]string{"MAIL": "451 \x1b[2J\x00\u202e\xff\x1b]0;x\a"},
 			`MAIL FROM: 451 \x1b[2J\x00\u202e` + "\uFFFD" + `\x1b]0;x\x07`,
