@@ -56,18 +56,26 @@ func withState(ctx context.Context, src Source, stderr io.Writer, colour bool, a
 			return fmt.Errorf("%w, but it does not answer on %s", err, socketPath(settings))
 		}
 		if err != nil {
-			return err
+			return withAdvice(err)
 		}
 		defer func() { _ = unlock() }() // the lock ends with the process in any case
 	}
 	db, err := state.OpenSound(settings.Storage, stateLimits(settings))
-	if errors.Is(err, state.ErrDamaged) {
-		return fmt.Errorf("%w; pyruse run sets it aside and begins a new one", err)
-	}
 	if err != nil {
-		return err
+		return withAdvice(err)
 	}
 	return errors.Join(do(db, settings), db.Close())
+}
+
+// withAdvice adds what to do about an error of opening the state.
+func withAdvice(err error) error {
+	switch {
+	case errors.Is(err, state.ErrDamaged):
+		return fmt.Errorf("%w; pyruse run sets it aside and begins a new one", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; run this as root, or as the user of the daemon", err)
+	}
+	return err
 }
 
 // readState calls f with the database, opened for reading beside the daemon or without it, and with the configuration. Without a database, it
@@ -82,7 +90,7 @@ func readState(src Source, stderr io.Writer, colour bool, f func(*state.DB, *loa
 		return false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, withAdvice(err)
 	}
 	return true, errors.Join(f(db, l), db.Close())
 }

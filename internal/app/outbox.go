@@ -209,14 +209,11 @@ func retryMail(db *state.DB, id int64, now time.Time) error {
 }
 
 func dropMail(db *state.DB, id int64) error {
-	_, ok, err := db.Mail(id)
-	if err == nil && !ok {
+	there, err := db.DropMail(id)
+	if err == nil && !there {
 		err = control.ErrNoMail
 	}
-	if err != nil {
-		return err
-	}
-	return db.DropMail(id)
+	return err
 }
 
 // change does something with mails, and says what it has done with each.

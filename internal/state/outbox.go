@@ -220,15 +220,20 @@ func scanMail(row interface{ Scan(into ...any) error }) (Mail, error) {
 	return m, nil
 }
 
-// MailSent removes a mail from the outbox.
-func (d *DB) MailSent(id int64) error { return d.DropMail(id) }
+// MailSent removes a mail from the outbox. One that is not there is no error.
+func (d *DB) MailSent(id int64) error {
+	_, err := d.DropMail(id)
+	return err
+}
 
-// DropMail removes a mail from the outbox. One that is not there is no error.
-func (d *DB) DropMail(id int64) error {
-	return d.update("remove a mail", func(tx *Tx) error {
-		_, err := tx.exec("DELETE FROM outbox WHERE id = ?", id)
+// DropMail removes a mail from the outbox. There is false if it is not there.
+func (d *DB) DropMail(id int64) (there bool, err error) {
+	err = d.update("remove a mail", func(tx *Tx) error {
+		n, err := tx.exec("DELETE FROM outbox WHERE id = ?", id)
+		there = n > 0
 		return err
 	})
+	return there, err
 }
 
 // MailTried notes what became of a try: all but the message itself is taken over from m. The oldest of too many mails that
