@@ -13,6 +13,7 @@ import (
 	"github.com/pyruse/pyruse/internal/config"
 	"github.com/pyruse/pyruse/internal/journal"
 	"github.com/pyruse/pyruse/internal/mail"
+	"github.com/pyruse/pyruse/internal/report"
 	"github.com/pyruse/pyruse/internal/state"
 )
 
@@ -44,7 +45,7 @@ type effects struct {
 	texts   map[string]int       // bytes of the notes in the batch, by subject
 	newBans []state.Ban          // since the last delivery to the firewalls
 	lines   []journal.Record
-	tally   tally
+	tally   report.Tally // what the reports tell in numbers
 	dropped state.Result // because too much waits
 	depth   int          // of the current entry, if it is a line of action_log; else 0
 	bans    int64
@@ -95,7 +96,7 @@ func (f *effects) put(b state.Ban) {
 
 // banned notes for the report that a ban took place.
 func (f *effects) banned(b state.Ban) {
-	f.tally.add(state.TallyBans, b.Chain, b.Since)
+	f.tally.Count(state.TallyBans, b.Chain, b.Since)
 	if len(f.batch.Banned) < maxPendingBans {
 		f.batch.Banned = append(f.batch.Banned, state.BanEvent{Time: b.Since, Addr: b.Addr, Chain: b.Chain})
 	}
@@ -114,7 +115,7 @@ func banFields(b state.Ban) []journal.Field {
 }
 
 func (f *effects) Refuse(c action.Cause, b state.Ban, reason string) error {
-	f.tally.add(state.TallyRefused, c.Origin.Chain, b.Since)
+	f.tally.Count(state.TallyRefused, c.Origin.Chain, b.Since)
 	f.log(c, journal.MsgBanRefused, 4, fmt.Sprintf("did not ban %s: %s", b.Addr, reason), banFields(b)...)
 	return nil
 }
@@ -123,7 +124,7 @@ func (f *effects) Mail(c action.Cause, subject, text string) error {
 	if len(f.email.To) == 0 {
 		return errors.New(`there is nobody to mail to: "email": {"to": […]} is not set`)
 	}
-	f.tally.add(state.TallyNotes, subject, c.Entry.Time())
+	f.tally.Count(state.TallyNotes, subject, c.Entry.Time())
 	kept := f.texts[subject]
 	if len(f.batch.Notes) >= maxPendingNotes || kept > 0 && kept+len(text) > maxPendingText {
 		if f.batch.CountedNotes == nil {
@@ -190,7 +191,7 @@ func (f *effects) committed() {
 		Bans: f.batch.Bans[:0], Report: f.batch.Report[:0], Notes: f.batch.Notes[:0], Banned: f.batch.Banned[:0], Seen: f.batch.Seen[:0],
 		Counters: f.batch.Counters[:0], DNAT: f.batch.DNAT[:0], ForgetDNAT: f.batch.ForgetDNAT[:0],
 	}
-	f.tally.committed()
+	f.tally.Committed()
 	clear(f.places)
 	clear(f.texts)
 	f.dropped = state.Result{}

@@ -158,13 +158,13 @@ func (g *engine) handle(fail func(*workflow.StepError)) {
 		g.uncommitted = time.Now()
 		lag := max(0, g.uncommitted.UnixMicro()-usec)
 		g.lag.Store(lag)
-		g.effects.tally.lag(lag, usec)
+		g.effects.tally.Lag(lag, usec)
 	}
 	if g.isOwn() && g.repeated() {
 		return
 	}
 	g.prog.graph.Run(g.entry, fail)
-	g.effects.tally.entry(g.entry.Get(g.prog.ident).Str(), usec, g.entry.Marks())
+	g.effects.tally.Entry(g.entry.Get(g.prog.ident).Str(), usec, g.entry.Marks())
 }
 
 // isOwn reports whether the current entry is a line of Pyruse's own.
@@ -213,7 +213,7 @@ func (g *engine) see(event string) {
 
 func (g *engine) fail(err *workflow.StepError) {
 	g.failed.Add(1)
-	g.effects.tally.add(state.TallyErrors, err.Origin.Chain, g.entry.Time())
+	g.effects.tally.Count(state.TallyErrors, err.Origin.Chain, g.entry.Time())
 	g.errors.add(g.effects, g.entry, err, g.isOwn(), time.Now())
 	if g.nextSum.IsZero() {
 		g.nextSum = time.Now().Add(errorWindow)
@@ -290,7 +290,7 @@ func (g *engine) commit(now time.Time) error {
 func (g *engine) tryCommit() error {
 	b := &g.effects.batch
 	b.Cursor = g.entries.Position()
-	b.Tally = g.effects.tally.collect()
+	b.Tally = g.effects.tally.Collect()
 	g.world.Counters.Collect(b)
 	if err := g.world.DNAT.Collect(b); err != nil {
 		return err
@@ -405,7 +405,7 @@ func (g *engine) call(ctx context.Context, f func()) error {
 // that are counted, the lines that are recognised. It is called between two entries.
 func (g *engine) swap(prog *program, world *action.World, e *entry.Entry) {
 	world.TakeOver(g.world)
-	g.effects.tally.use(prog.graph.Chain)
+	g.effects.tally.Use(prog.graph.Chain)
 	g.prog, g.world, g.entry = prog, world, e
 	if g.changedState() { // a lower limit may have removed something
 		g.touch()

@@ -184,7 +184,7 @@ func (s *service) openJournal() error {
 	}
 	s.gate = mail.NewGate(s.db, gateSettings(&c.Email))
 	s.mailer = mail.NewWorker(s.db, transport(&c.Email, nil), mail.Options{Gate: s.gate, Failed: s.mailFailed, Broken: s.mailBroken})
-	s.effects.tally.use(now.prog.graph.Chain)
+	s.effects.tally.Use(now.prog.graph.Chain)
 	s.engine = &engine{
 		prog: now.prog, entries: s.reader, entry: entry.New(now.prog.names), world: now.world, effects: s.effects,
 		errors: stepErrors{byStep: map[workflow.Origin]*stepError{}},

@@ -678,7 +678,7 @@ func opaque(a string) bool {
 	if len(a) < short {
 		return false
 	}
-	n := tally(a)
+	n := sorts(a)
 	if n.others > 0 {
 		return false
 	}
@@ -701,7 +701,7 @@ func opaque(a string) bool {
 // characters is how many characters of each sort a word has; what is neither a digit nor an ASCII letter is another one.
 type characters struct{ digits, upper, lower, others int }
 
-func tally(s string) (n characters) {
+func sorts(s string) (n characters) {
 	for i := range len(s) {
 		switch c := s[i]; {
 		case isDigit(c):
@@ -750,7 +750,7 @@ func isBase64(s string) bool {
 	if len(s) < shortest || s[0] == '/' {
 		return false
 	}
-	n := tally(s)
+	n := sorts(s)
 	signs := 0
 	for i := range len(s) {
 		if strings.IndexByte("+/-_", s[i]) >= 0 {

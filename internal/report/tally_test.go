@@ -1,4 +1,4 @@
-package app
+package report
 
 import (
 	"fmt"
@@ -15,9 +15,9 @@ import (
 // chainNumber calls chains by their numbers.
 func chainNumber(i int32) string { return fmt.Sprintf("chain %d", i) }
 
-func newTally() *tally {
-	t := &tally{}
-	t.use(chainNumber)
+func newTally() *Tally {
+	t := &Tally{}
+	t.Use(chainNumber)
 	return t
 }
 
@@ -39,17 +39,17 @@ func compareTally(t testing.TB, got, want map[state.TallyKey]int64) {
 
 // TestTallyByHours has entries just before, at and behind the full hour, and one that comes late.
 func TestTallyByHours(t *testing.T) {
-	setZone(t, "UTC")
+	inZone(t, "UTC")
 	eight := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	nine := eight.Add(time.Hour)
 	c := newTally()
 	for _, at := range []time.Time{nine.Add(-time.Microsecond), nine, nine.Add(time.Hour - time.Microsecond), eight} {
-		c.entry("sshd", at.UnixMicro(), []int32{1, 2})
+		c.Entry("sshd", at.UnixMicro(), []int32{1, 2})
 	}
-	c.entry("cron", nine.UnixMicro(), nil)
-	c.add(state.TallyBans, "ssh", nine)
-	c.add(state.TallyBans, "ssh", nine.Add(time.Minute))
-	compareTally(t, c.collect(), map[state.TallyKey]int64{
+	c.Entry("cron", nine.UnixMicro(), nil)
+	c.Count(state.TallyBans, "ssh", nine)
+	c.Count(state.TallyBans, "ssh", nine.Add(time.Minute))
+	compareTally(t, c.Collect(), map[state.TallyKey]int64{
 		entriesOf(eight, "sshd"): 2, entriesOf(nine, "sshd"): 2, entriesOf(nine, "cron"): 1,
 		matchesOf(eight, "chain 1", "sshd"): 2, matchesOf(eight, "chain 2", "sshd"): 2,
 		matchesOf(nine, "chain 1", "sshd"): 2, matchesOf(nine, "chain 2", "sshd"): 2,
@@ -72,40 +72,40 @@ func TestTallyHoursAreThoseOfTheLocalClock(t *testing.T) {
 		{"Australia/Lord_Howe", "2026-10-03T16:00:00Z", "2026-10-03T16:00:00Z"},
 		{"Asia/Kolkata", "1969-12-31T23:59:59Z", "1969-12-31T23:30:00Z"},
 	} {
-		setZone(t, x.zone)
+		inZone(t, x.zone)
 		at, errAt := time.Parse(time.RFC3339, x.at)
 		hour, errHour := time.Parse(time.RFC3339, x.hour)
 		if errAt != nil || errHour != nil {
 			t.Fatal(errAt, errHour)
 		}
 		c := newTally()
-		c.entry("sshd", at.UnixMicro(), nil)
-		c.add(state.TallyBans, "ssh", at)
-		c.lag(2e6, at.UnixMicro())
-		compareTally(t, c.collect(), map[state.TallyKey]int64{
+		c.Entry("sshd", at.UnixMicro(), nil)
+		c.Count(state.TallyBans, "ssh", at)
+		c.Lag(2e6, at.UnixMicro())
+		compareTally(t, c.Collect(), map[state.TallyKey]int64{
 			entriesOf(hour, "sshd"): 1, {Hour: hour.Unix(), Kind: state.TallyBans, Name: "ssh"}: 1, {Hour: hour.Unix(), Kind: state.TallyLag}: 2,
 		})
 	}
 }
 
 // commitTally adds what was counted since the last time.
-func commitTally(c *tally, got map[state.TallyKey]int64) {
-	for k, n := range c.collect() {
+func commitTally(c *Tally, got map[state.TallyKey]int64) {
+	for k, n := range c.Collect() {
 		got[k] += n
 	}
-	c.committed()
+	c.Committed()
 }
 
 // TestTallyIsBounded has somebody log under ever other names, and make ever other chains match, with many commits in the hour.
 func TestTallyIsBounded(t *testing.T) {
-	setZone(t, "UTC")
+	inZone(t, "UTC")
 	hour := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	const names = 3 * maxServices
 	c := newTally()
 	got := map[state.TallyKey]int64{}
 	for range 2 {
 		for i := range names {
-			c.entry(fmt.Sprint(i), hour.UnixMicro(), nil)
+			c.Entry(fmt.Sprint(i), hour.UnixMicro(), nil)
 			if i%10 == 0 {
 				commitTally(c, got)
 			}
@@ -119,7 +119,7 @@ func TestTallyIsBounded(t *testing.T) {
 	hour = hour.Add(time.Hour)
 	const chains = 3 * maxMatches
 	for i := range int32(chains) {
-		c.entry("sshd", hour.UnixMicro(), []int32{i})
+		c.Entry("sshd", hour.UnixMicro(), []int32{i})
 		if i%100 == 0 {
 			commitTally(c, got)
 		}
@@ -147,15 +147,15 @@ func TestTallyIsBounded(t *testing.T) {
 
 // TestTallyThatWaitsIsBounded has nothing committed for a long time: no more names are kept, but nothing is lost.
 func TestTallyThatWaitsIsBounded(t *testing.T) {
-	setZone(t, "UTC")
+	inZone(t, "UTC")
 	hour := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	c := newTally()
 	const more = 5_000
 	for i := range maxTally + more {
-		c.add(state.TallyNotes, fmt.Sprint(i), hour)
+		c.Count(state.TallyNotes, fmt.Sprint(i), hour)
 	}
-	c.add(state.TallyNotes, "0", hour) // is known
-	got := c.collect()
+	c.Count(state.TallyNotes, "0", hour) // is known
+	got := c.Collect()
 	nameless := got[state.TallyKey{Hour: hour.Unix(), Kind: state.TallyNotes}]
 	if len(got) != maxTally+1 || nameless != more || got[state.TallyKey{Hour: hour.Unix(), Kind: state.TallyNotes, Name: "0"}] != 2 {
 		t.Errorf("%d numbers wait, %d of them without a name", len(got), nameless)
@@ -171,30 +171,30 @@ func TestTallyThatWaitsIsBounded(t *testing.T) {
 
 // TestTallyAfterAReload has chain 0 be another one from the reload on.
 func TestTallyAfterAReload(t *testing.T) {
-	setZone(t, "UTC")
+	inZone(t, "UTC")
 	hour := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	c := newTally()
-	c.entry("sshd", hour.UnixMicro(), []int32{0})
-	c.use(func(int32) string { return "new" })
-	c.entry("sshd", hour.UnixMicro(), []int32{0})
-	c.entry("sshd", hour.UnixMicro(), []int32{0})
-	compareTally(t, c.collect(), map[state.TallyKey]int64{
+	c.Entry("sshd", hour.UnixMicro(), []int32{0})
+	c.Use(func(int32) string { return "new" })
+	c.Entry("sshd", hour.UnixMicro(), []int32{0})
+	c.Entry("sshd", hour.UnixMicro(), []int32{0})
+	compareTally(t, c.Collect(), map[state.TallyKey]int64{
 		entriesOf(hour, "sshd"): 3, matchesOf(hour, "chain 0", "sshd"): 1, matchesOf(hour, "new", "sshd"): 2,
 	})
-	c.committed()
-	compareTally(t, c.collect(), map[state.TallyKey]int64{})
+	c.Committed()
+	compareTally(t, c.Collect(), map[state.TallyKey]int64{})
 }
 
 // TestTallyOfTheLag holds the largest delay of each hour; less than a second is none.
 func TestTallyOfTheLag(t *testing.T) {
-	setZone(t, "UTC")
+	inZone(t, "UTC")
 	hour := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	c := newTally()
 	for _, usec := range []int64{999_999, 3_000_000, 12_500_000, 4_000_000, -5_000_000} {
-		c.lag(usec, hour.UnixMicro())
+		c.Lag(usec, hour.UnixMicro())
 	}
-	c.lag(2e6, hour.Add(time.Hour).UnixMicro())
-	compareTally(t, c.collect(), map[state.TallyKey]int64{
+	c.Lag(2e6, hour.Add(time.Hour).UnixMicro())
+	compareTally(t, c.Collect(), map[state.TallyKey]int64{
 		{Hour: hour.Unix(), Kind: state.TallyLag}: 12, {Hour: hour.Add(time.Hour).Unix(), Kind: state.TallyLag}: 2,
 	})
 }
@@ -204,19 +204,19 @@ func TestTallyCountsAsAPlainCountDoes(t *testing.T) {
 	zones := []string{"UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns", "Europe/Paris"}
 	start := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	rapid.Check(t, func(rt *rapid.T) {
-		setZone(t, rapid.SampledFrom(zones).Draw(rt, "zone"))
+		inZone(t, rapid.SampledFrom(zones).Draw(rt, "zone"))
 		_, offset := start.Local().Zone()
 		c := newTally()
 		want, sum := map[state.TallyKey]int64{}, map[state.TallyKey]int64{}
 		for range rapid.IntRange(1, 100).Draw(rt, "steps") {
 			switch rapid.IntRange(0, 9).Draw(rt, "step") {
 			case 0: // a commit that succeeds
-				for k, n := range c.collect() {
+				for k, n := range c.Collect() {
 					sum[k] += n
 				}
-				c.committed()
+				c.Committed()
 			case 1: // one that fails
-				c.collect()
+				c.Collect()
 			default:
 				at := start.Add(time.Duration(rapid.Int64Range(0, 3*3600e6).Draw(rt, "at")) * time.Microsecond)
 				service := rapid.SampledFrom([]string{"", "sshd", "cron", "nginx"}).Draw(rt, "service")
@@ -224,14 +224,14 @@ func TestTallyCountsAsAPlainCountDoes(t *testing.T) {
 				// The hour, by what the local clock shows.
 				local := at.Add(time.Duration(offset) * time.Second).UTC()
 				hour := local.Truncate(time.Hour).Add(-time.Duration(offset) * time.Second)
-				c.entry(service, at.UnixMicro(), chains)
+				c.Entry(service, at.UnixMicro(), chains)
 				want[entriesOf(hour, service)]++
 				for _, i := range chains {
 					want[matchesOf(hour, chainNumber(i), service)]++
 				}
 			}
 		}
-		for k, n := range c.collect() {
+		for k, n := range c.Collect() {
 			sum[k] += n
 		}
 		if !maps.Equal(sum, want) {
@@ -242,14 +242,14 @@ func TestTallyCountsAsAPlainCountDoes(t *testing.T) {
 
 // TestTallyDoesNotAllocate has entries of services and chains that are known, as nearly all are.
 func TestTallyDoesNotAllocate(t *testing.T) {
-	setZone(t, "UTC")
+	inZone(t, "UTC")
 	hour := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC).UnixMicro()
 	c := newTally()
 	services, chains := []string{"sshd", "cron", "nginx", "kernel"}, [][]int32{{1}, {2, 3}, nil, {1, 2, 3}}
 	i := 0
 	one := func() {
-		c.entry(services[i%4], hour+int64(i), chains[i/4%4])
-		c.lag(1e6, hour)
+		c.Entry(services[i%4], hour+int64(i), chains[i/4%4])
+		c.Lag(1e6, hour)
 		i++
 	}
 	for range 16 {

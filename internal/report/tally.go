@@ -1,4 +1,4 @@
-package app
+package report
 
 import (
 	"strings"
@@ -16,9 +16,9 @@ const (
 	maxTally = 20_000
 )
 
-// tally counts what the reports tell in numbers, by hours of the time of the entries. It is made for many entries: one more costs
-// two look-ups. The zero tally is ready.
-type tally struct {
+// Tally counts what the reports tell in numbers, by hours of the time of the entries. It is made for many entries: one more costs
+// two look-ups. The zero Tally is ready after Use.
+type Tally struct {
 	chain func(index int32) string
 
 	from, to int64 // the hour that is counted now, in microseconds since 1970
@@ -40,19 +40,19 @@ type chainTally struct {
 	n     int64
 }
 
-// use says how chains are called from now on.
-func (t *tally) use(chain func(int32) string) {
+// Use says how chains are called from now on.
+func (t *Tally) Use(chain func(int32) string) {
 	t.close()
 	t.forget()
 	t.chain = chain
 }
 
-// entry counts an entry of a service, and the chains that were meant for it.
-func (t *tally) entry(service string, usec int64, chains []int32) {
+// Entry counts an entry of a service, and the chains that were meant for it.
+func (t *Tally) Entry(service string, usec int64, chains []int32) {
 	if usec < t.from || usec >= t.to {
 		t.close()
 		t.forget()
-		t.from = hourOf(usec) * 1e6
+		t.from = startOfHour(time.UnixMicro(usec)).Unix() * 1e6
 		t.to = t.from + 3600e6
 	}
 	s := t.services[service]
@@ -65,7 +65,7 @@ func (t *tally) entry(service string, usec int64, chains []int32) {
 	}
 }
 
-func (t *tally) newService(service string) *serviceTally {
+func (t *Tally) newService(service string) *serviceTally {
 	if len(t.services) >= maxServices {
 		return &t.other
 	}
@@ -77,7 +77,7 @@ func (t *tally) newService(service string) *serviceTally {
 	return s
 }
 
-func (t *tally) match(s *serviceTally, chain int32) {
+func (t *Tally) match(s *serviceTally, chain int32) {
 	for i := range s.chains {
 		if s.chains[i].chain == chain {
 			s.chains[i].n++
@@ -94,7 +94,7 @@ func (t *tally) match(s *serviceTally, chain int32) {
 
 // close puts the numbers of the hour to those that wait. Which services and chains are told apart in it stays known: the bounds are
 // those of an hour, however often there is a commit.
-func (t *tally) close() {
+func (t *Tally) close() {
 	for name, s := range t.services {
 		t.closeService(name, s)
 	}
@@ -102,12 +102,12 @@ func (t *tally) close() {
 }
 
 // forget begins another hour, or that of other chains.
-func (t *tally) forget() {
+func (t *Tally) forget() {
 	clear(t.services)
 	t.other, t.matches = serviceTally{}, 0
 }
 
-func (t *tally) closeService(name string, s *serviceTally) {
+func (t *Tally) closeService(name string, s *serviceTally) {
 	hour := t.from / 1e6
 	if s.entries > 0 {
 		t.put(state.TallyKey{Hour: hour, Kind: state.TallyEntries, Name: name}, s.entries)
@@ -121,7 +121,7 @@ func (t *tally) closeService(name string, s *serviceTally) {
 	}
 }
 
-func (t *tally) put(k state.TallyKey, n int64) {
+func (t *Tally) put(k state.TallyKey, n int64) {
 	if t.waiting == nil {
 		t.waiting = map[state.TallyKey]int64{}
 	}
@@ -133,36 +133,28 @@ func (t *tally) put(k state.TallyKey, n int64) {
 	t.waiting[k] += n
 }
 
-// add counts one of a kind that is rare.
-func (t *tally) add(kind, name string, at time.Time) {
-	t.put(state.TallyKey{Hour: hourOf(at.UnixMicro()), Kind: kind, Name: name}, 1)
+// Count counts one of a kind that is rare.
+func (t *Tally) Count(kind, name string, at time.Time) {
+	t.put(state.TallyKey{Hour: startOfHour(at).Unix(), Kind: kind, Name: name}, 1)
 }
 
-// lag notes how late an entry was handled, in microseconds.
-func (t *tally) lag(usec, at int64) {
+// Lag notes how late an entry was handled, in microseconds.
+func (t *Tally) Lag(usec, at int64) {
 	seconds := usec / 1e6
 	if seconds == 0 {
 		return
 	}
-	k := state.TallyKey{Hour: hourOf(at), Kind: state.TallyLag}
+	k := state.TallyKey{Hour: startOfHour(time.UnixMicro(at)).Unix(), Kind: state.TallyLag}
 	if t.waiting[k] < seconds {
 		t.put(k, seconds-t.waiting[k])
 	}
 }
 
-// collect returns what was counted since it was committed.
-func (t *tally) collect() map[state.TallyKey]int64 {
+// Collect returns what was counted since it was committed.
+func (t *Tally) Collect() map[state.TallyKey]int64 {
 	t.close()
 	return t.waiting
 }
 
-// committed tells that what was collected is in the database.
-func (t *tally) committed() { clear(t.waiting) }
-
-// hourOf returns the beginning of the hour of a local clock that a time is in, in seconds since 1970: zones are not all whole hours
-// from UTC.
-func hourOf(usec int64) int64 {
-	_, offset := time.UnixMicro(usec).Zone()
-	seconds := usec / 1e6
-	return seconds - ((seconds+int64(offset))%3600+3600)%3600
-}
+// Committed tells that what was collected is in the database.
+func (t *Tally) Committed() { clear(t.waiting) }
