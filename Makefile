@@ -4,8 +4,9 @@
 # make lint     golangci-lint, with the import directions of the rooms
 # make fuzz     every fuzz target for FUZZTIME each
 # make build    only build bin/pyruse
-# make install  put the program, man pages, JSON Schemas and shell completions below PREFIX (/usr/local; packages
-#               take PREFIX=/usr), or below DESTDIR and PREFIX, which needs no root. Builds only if nothing was built
+# make install  put the program, man pages, JSON Schemas, shell completions, systemd units and the rules that come with
+#               Pyruse below PREFIX (/usr/local; packages take PREFIX=/usr), or below DESTDIR and PREFIX, which needs no
+#               root. Builds only if nothing was built. NOTIFY_RELOAD=yes or no: are the units for systemd 253 or newer?
 #
 # Whatever is missing on a Debian 12 machine is installed first (as root, or with sudo).
 
@@ -17,6 +18,7 @@ GOLANGCI    := v2.6.2
 GO          := .ci/go
 BIN         ?= bin/pyruse
 PREFIX      ?= /usr/local
+LDFLAGS     := -X main.version=$(VERSION)
 export CGO_ENABLED := 1
 
 .PHONY: build install run test bench lint fuzz clean setup-build setup-test
@@ -29,13 +31,22 @@ setup-test:
 	@.ci/setup build test
 
 build: setup-build
-	$(GO) build -trimpath -tags $(TAGS) -ldflags "-X main.version=$(VERSION)" -o bin/pyruse ./cmd/pyruse
+	$(GO) build -trimpath -tags $(TAGS) -ldflags "$(LDFLAGS)" -o bin/pyruse ./cmd/pyruse
 
 # It builds nothing that is there already, so that root does not build what a user has built.
 bin/pyruse:
 	@$(MAKE) --no-print-directory build
 
-DEST := $(DESTDIR)$(PREFIX)
+DEST          := $(DESTDIR)$(PREFIX)
+# Where a build looks for rules, wherever it is installed: config.VendorDir.
+RULES         := $(DESTDIR)/usr/lib/pyruse.d
+SYSTEMD       := $(shell systemctl --version 2>/dev/null | sed -n 's/^systemd \([0-9]*\).*/\1/p')
+NOTIFY_RELOAD ?= $(shell [ "$(SYSTEMD)" -ge 253 ] 2>/dev/null && echo yes || echo no)
+# What a unit file says of this installation.
+UNIT          := sed 's,^\(Exec[A-Za-z]*=\)/usr/bin/,\1$(PREFIX)/bin/,'
+ifeq ($(NOTIFY_RELOAD),yes)
+UNIT          += | sed -e 's/^Type=notify$$/Type=notify-reload/' -e '/^ExecReload=/d'
+endif
 
 install: .SHELLFLAGS := -o pipefail -c
 install: $(BIN)
@@ -49,6 +60,14 @@ install: $(BIN)
 	$(BIN) completion bash       | install -m 0644 /dev/stdin '$(DEST)/share/bash-completion/completions/pyruse'
 	$(BIN) completion zsh        | install -m 0644 /dev/stdin '$(DEST)/share/zsh/site-functions/_pyruse'
 	$(BIN) completion fish       | install -m 0644 /dev/stdin '$(DEST)/share/fish/vendor_completions.d/pyruse.fish'
+	install -d '$(DEST)/lib/systemd/system' '$(DEST)/lib/sysusers.d' '$(DEST)/lib/tmpfiles.d' '$(RULES)' '$(DEST)/share/pyruse/drop-ins'
+	for unit in pyruse.service pyruse-boot@.service; do \
+	  cat cmd/pyruse/systemd/$$unit | $(UNIT) | install -m 0644 /dev/stdin "$(DEST)/lib/systemd/system/$$unit"; done
+	install -m 0644 cmd/pyruse/systemd/pyruse.sysusers '$(DEST)/lib/sysusers.d/pyruse.conf'
+	install -m 0644 cmd/pyruse/systemd/pyruse.tmpfiles '$(DEST)/lib/tmpfiles.d/pyruse.conf'
+	install -m 0644 cmd/pyruse/systemd/drop-ins/*.conf '$(DEST)/share/pyruse/drop-ins'
+	install -m 0644 cmd/pyruse/rules/*.json '$(RULES)'
+	install -D -m 0644 cmd/pyruse/pyruse.json '$(DEST)/share/pyruse/pyruse.json'
 
 run: build
 	@.ci/show
