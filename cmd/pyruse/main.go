@@ -17,7 +17,7 @@ import (
 const (
 	exitOK      = 0
 	exitFailure = 1
-	exitConfig  = 2
+	exitConfig  = 2 // also where another try is of no use: systemd must not start the daemon again
 )
 
 func main() { os.Exit(run()) }
@@ -29,7 +29,7 @@ func run() int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, app.ErrConfig):
+	case errors.Is(err, app.ErrConfig), errors.Is(err, app.ErrUnready):
 		if text := withoutMarks(err); text != "" {
 			fmt.Fprintln(os.Stderr, "pyruse:", text)
 		}
@@ -54,7 +54,7 @@ func withoutMarks(err error) string {
 		}
 		return text
 	}
-	if err == app.ErrConfig { //nolint:errorlint // only the mark itself has no text of its own
+	if err == app.ErrConfig || err == app.ErrUnready { //nolint:errorlint // only the marks themselves have no text of their own
 		return ""
 	}
 	return err.Error()

@@ -13,7 +13,7 @@ import (
 // transport returns how mail is sent. dialogue gets what is said meanwhile, without secrets; nil: nobody.
 func transport(c *config.Email, dialogue io.Writer) mail.Transport {
 	if c.SMTP.Host == "" {
-		return &mail.Sendmail{Argv: c.Sendmail, Dialogue: dialogue}
+		return &mail.Local{Sendmail: mail.Sendmail{Argv: c.Sendmail, Dialogue: dialogue}}
 	}
 	return smtp(&c.SMTP, c.From, dialogue)
 }

@@ -15,7 +15,7 @@ import (
 func TestTransport(t *testing.T) {
 	c := config.Defaults().Email
 	c.Sendmail = []string{"/usr/sbin/sendmail", "-t"}
-	if got, ok := transport(&c, nil).(*mail.Sendmail); !ok || !cmp.Equal(got.Argv, c.Sendmail) {
+	if got, ok := transport(&c, nil).(*mail.Local); !ok || !cmp.Equal(got.Argv, c.Sendmail) {
 		t.Errorf("without a mail server: %+v", got)
 	}
 	c.SMTP = config.SMTP{

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -22,6 +23,7 @@ import (
 	"github.com/pyruse/pyruse/internal/ban"
 	"github.com/pyruse/pyruse/internal/config"
 	"github.com/pyruse/pyruse/internal/journal"
+	"github.com/pyruse/pyruse/internal/mail"
 )
 
 // ErrSystem is returned when the configuration is sound, but the machine is not ready for it.
@@ -48,7 +50,11 @@ func (o *CheckOptions) system(ctx context.Context, p *program, world *action.Wor
 		findings = append(findings, finding{"email", err.Error()})
 	}
 	if len(c.Email.To) > 0 {
-		findings = append(findings, checkMail(ctx, &c.Email))
+		u, err := readUnit(ctx)
+		if err != nil {
+			findings = append(findings, finding{"unit " + unitName, err.Error()})
+		}
+		findings = append(findings, checkMail(ctx, &c.Email, u))
 	}
 	walls, err := firewalls(c)
 	if err != nil {
@@ -188,12 +194,54 @@ func mayRead(u *user.User, name string) bool {
 	return mode&others != 0
 }
 
-// checkMail asks the mail server whether it would take mail, or looks whether the sendmail program is there. No mail is sent.
-func checkMail(ctx context.Context, c *config.Email) finding {
+// checkMail asks the mail server whether it would take mail, or looks whether the sendmail program is there, and whether the unit of the
+// daemon, which may be nil, lets them do their work. No mail is sent.
+func checkMail(ctx context.Context, c *config.Email, u *unit) finding {
 	if c.SMTP.Host == "" {
-		return finding{"sendmail " + c.Sendmail[0], problem(checkProgram(c.Sendmail[0]))}
+		return finding{"sendmail " + c.Sendmail[0], problem(checkSendmail(ctx, c.Sendmail, u))}
 	}
-	return finding{"mail server " + c.SMTP.Host, problem(checkServer(ctx, c))}
+	err := checkServer(ctx, c)
+	if err == nil && u != nil {
+		err = checkReach(ctx, c.SMTP.Host, u)
+	}
+	return finding{"mail server " + c.SMTP.Host, problem(err)}
+}
+
+// dropIns is where packages put the drop-ins for the unit that its sandbox may need.
+const dropIns = "/usr/share/pyruse/drop-ins/"
+
+// dropIn says how to put a drop-in in place.
+func dropIn(name string) string {
+	return fmt.Sprintf("install -D -m 644 -t /etc/systemd/system/%s.d %s%s && systemctl daemon-reload && systemctl restart pyruse", unitName, dropIns, name)
+}
+
+// checkSendmail looks whether the way that mail.Local takes is open.
+func checkSendmail(ctx context.Context, argv []string, u *unit) error {
+	way := mail.WayOf(argv)
+	confined := way == mail.WayRights && (u != nil && u.confined || mail.Confined())
+	if (confined || way == mail.WayServer) && mail.LocalServer(ctx) {
+		return nil
+	}
+	if err := checkProgram(mail.FindSendmail(argv[0])); err != nil {
+		return err
+	}
+	if confined {
+		return fmt.Errorf("the sandbox of %s keeps it from raising its rights, and no mail server listens on port 25 of this machine. "+
+			`If it needs them (msmtp does not), use "smtp", or the drop-in that opens the sandbox: %s`, unitName, dropIn("sendmail.conf"))
+	}
+	return nil
+}
+
+// checkReach looks whether the unit lets the daemon talk to a mail server.
+func checkReach(ctx context.Context, host string, u *unit) error {
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(addrs, u.reaches) {
+		return nil
+	}
+	return fmt.Errorf("it would take mail, but %s lets the daemon talk to this machine only: %s", unitName, dropIn("network.conf"))
 }
 
 func checkServer(ctx context.Context, c *config.Email) error {

@@ -75,7 +75,7 @@ func (n *nftNetlink) connect() error {
 		return errors.Join(c.SetWriteBuffer(nftSendBuffer), c.SetOption(netlink.CapAcknowledge, true))
 	}))
 	if err != nil {
-		return fmt.Errorf("connect to nftables: %w", err)
+		return fmt.Errorf("connect to nftables: %w", nftReason(err))
 	}
 	port, err := portOf(sock)
 	if err == nil {
@@ -116,8 +116,11 @@ func (n *nftNetlink) lookup(name NFTSet) (*nftables.Set, SetInfo, error) {
 	if errors.Is(err, unix.ENOENT) {
 		return nil, SetInfo{}, fmt.Errorf("nftables set %q: %w", name, ErrNoSet)
 	}
+	if errors.Is(err, unix.EINVAL) { // nfnetlink_rcv_msg of Linux: nobody answers for nf_tables
+		err = fmt.Errorf("%w (%w)", unix.EOPNOTSUPP, err)
+	}
 	if err != nil {
-		return nil, SetInfo{}, errors.Join(fmt.Errorf("look up nftables set %q: %w", name, err), n.Close())
+		return nil, SetInfo{}, errors.Join(fmt.Errorf("look up nftables set %q: %w", name, nftReason(err)), n.Close())
 	}
 	info := SetInfo{
 		Type:     set.KeyType.Name,
@@ -245,12 +248,21 @@ func (n *nftNetlink) explain(set string, err error) error {
 	switch {
 	case errors.Is(err, unix.ENFILE):
 		return fmt.Errorf("nftables set %q is full: %w", set, err)
-	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("nftables set %q needs CAP_NET_ADMIN: %w", set, err)
 	case errors.Is(err, unix.ENOENT):
 		if _, missing := n.Inspect(context.Background(), set); errors.Is(missing, ErrNoSet) {
 			return missing
 		}
+	}
+	return nftReason(err)
+}
+
+// nftReason says what an error means that concerns all sets.
+func nftReason(err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("the capability CAP_NET_ADMIN is missing: %w", err)
+	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("the kernel seems to have no nf_tables (try: modprobe nf_tables): %w", err)
 	}
 	return err
 }

@@ -37,7 +37,7 @@ func (n *nftNetlink) Watch(ctx context.Context, notify func(Change)) (err error)
 	}
 	defer func() { err = errors.Join(err, n.setWatch(nil)) }()
 	if err := c.JoinGroup(unix.NFNLGRP_NFTABLES); err != nil {
-		return fmt.Errorf("watch nftables: %w", err)
+		return fmt.Errorf("watch nftables: %w", nftReason(err))
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(pastDeadline) }) // fails only on a closed socket
 	defer stop()

@@ -27,14 +27,17 @@ const (
 	maxSeconds     = 100 * 366 * 24 * 60 * 60 // of a ban: a hundred years, far below what a time.Duration holds
 )
 
+// ErrRunning means that a daemon listens on the socket already.
+var ErrRunning = errors.New("another daemon answers on it")
+
 // Listen makes the socket with mode 0660, and its folder if that is missing. A socket that a
-// dead daemon left behind is replaced; one that answers is an error.
+// dead daemon left behind is replaced; one that answers is ErrRunning.
 func Listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder of the control socket: %w", err)
 	}
 	if c, err := net.Dial("unix", path); err == nil {
-		return nil, errors.Join(fmt.Errorf("open the control socket: another daemon answers on %s", path), c.Close())
+		return nil, errors.Join(fmt.Errorf("open the control socket %s: %w", path, ErrRunning), c.Close())
 	} else if errors.Is(err, unix.ECONNREFUSED) {
 		if err := removeSocket(path); err != nil {
 			return nil, fmt.Errorf("remove the old control socket: %w", err)

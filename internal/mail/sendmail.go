@@ -26,6 +26,23 @@ const (
 	pipeDelay = time.Second
 )
 
+// defaultSendmail is the command of Pyruse 2.
+var defaultSendmail = []string{"/usr/bin/sendmail", "-t"}
+
+// FindSendmail returns where a program is. The default, /usr/bin/sendmail, is elsewhere on most systems: /usr/sbin (Debian, Fedora; hier(7)
+// of old has /usr/lib), or a wrapper with more rights (NixOS).
+func FindSendmail(name string) string {
+	if name != defaultSendmail[0] {
+		return name
+	}
+	for _, place := range []string{name, "/usr/sbin/sendmail", "/run/wrappers/bin/sendmail", "/usr/lib/sendmail"} {
+		if _, err := os.Stat(place); err == nil {
+			return place
+		}
+	}
+	return name
+}
+
 // Sendmail hands messages to a program with sendmail's interface: the message comes on
 // its standard input, and its exit status says whether it was accepted.
 type Sendmail struct {
@@ -45,7 +62,7 @@ type Sendmail struct {
 func (s *Sendmail) Send(ctx context.Context, m state.Mail) error {
 	argv, timeout := s.Argv, s.Timeout
 	if len(argv) == 0 {
-		argv = []string{"/usr/bin/sendmail", "-t"}
+		argv = defaultSendmail
 	}
 	if timeout == 0 {
 		timeout = sendmailTimeout
@@ -53,7 +70,7 @@ func (s *Sendmail) Send(ctx context.Context, m state.Mail) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var said output
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd := exec.CommandContext(ctx, FindSendmail(argv[0]), argv[1:]...)
 	cmd.Stdin = bytes.NewReader(m.Data)
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 	"github.com/pyruse/pyruse/internal/state"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -220,7 +221,12 @@ func (c *session) connect(ctx context.Context) error {
 	c.wire.begin("connect")
 	raw, err := dial(ctx, "tcp", c.smtp.address())
 	if err != nil {
-		return c.fail(err)
+		blocked := errors.Is(err, unix.EPERM) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
+		err = c.fail(err)
+		if blocked && Confined() {
+			err = fmt.Errorf("%w; the unit of the service may be in the way: pyruse check --system", err)
+		}
+		return err
 	}
 	c.wire.Conn = raw
 	closeRaw := func() { _ = raw.Close() } // nothing is lost with what it could say
