@@ -28,9 +28,6 @@ import (
 // ErrConfig is returned when the configuration has errors; they were written already.
 var ErrConfig = errors.New("the configuration has errors")
 
-// ErrUnready is returned when the machine does not let the daemon work, and will not on another try: somebody must mend it first.
-var ErrUnready = errors.New("to start again is of no use")
-
 // Format is the form of what a command prints.
 type Format string
 

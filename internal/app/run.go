@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/netip"
 	"os"
-	"os/user"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -98,38 +95,10 @@ func (s *service) open() error {
 		s.openConfig, s.openState, s.openKeeper, s.openJournal, s.openControl,
 	} {
 		if err := step(); err != nil {
-			return s.lasting(err)
+			return s.unready(err)
 		}
 	}
 	return nil
-}
-
-// lasting marks an error with ErrUnready, and adds what to do, if to start again is of no use.
-func (s *service) lasting(err error) error {
-	switch {
-	case errors.Is(err, ErrConfig):
-		return err
-	case errors.Is(err, state.ErrLocked), errors.Is(err, control.ErrRunning):
-		return errors.Join(fmt.Errorf("%w; stop that one first: only one can keep the state", err), ErrUnready)
-	case errors.Is(err, fs.ErrPermission):
-		me := strconv.Itoa(os.Getuid())
-		if u, e := user.LookupId(me); e == nil {
-			me = u.Username
-		}
-		return errors.Join(fmt.Errorf("%w; the daemon runs as %s, %s", err, me, s.permission(me)), ErrUnready)
-	}
-	return err
-}
-
-// permission says what a user lacks that may not open the next part.
-func (s *service) permission(user string) string {
-	switch {
-	case s.db == nil:
-		return fmt.Sprintf("to whom the folder and all in it must belong: chown -R %s: %s", user, s.settings().Storage)
-	case s.changed == nil: // the journal is not followed yet
-		return "who must be in the group " + journalGroup
-	}
-	return "who must be able to write there"
 }
 
 func (s *service) openConfig() error {
