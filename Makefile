@@ -1,5 +1,8 @@
 # make run      build, and show what the first configuration would have done on this machine's journal
 # make test     all tests: unit, golden, and live ones against a real journald and real nftables
+# make deb      build the Debian package, bin/pyruse_*.deb
+# make test-deb lintian, the licences, a second build with the same bytes, the maintainer scripts, piuparts (needs root)
+# make test-vm  install that package on a Debian in qemu, and try all that needs a whole machine (needs root)
 # make bench    the figures of docs/benchmarks/README.md
 # make lint     golangci-lint, with the import directions of the rooms
 # make fuzz     every fuzz target for FUZZTIME each
@@ -21,7 +24,7 @@ PREFIX      ?= /usr/local
 LDFLAGS     := -X main.version=$(VERSION)
 export CGO_ENABLED := 1
 
-.PHONY: build install run test bench lint fuzz clean setup-build setup-test
+.PHONY: build install run test deb test-deb test-vm bench lint fuzz clean setup-build setup-test setup-deb setup-vm
 .DEFAULT_GOAL := build
 
 setup-build:
@@ -29,6 +32,12 @@ setup-build:
 
 setup-test:
 	@.ci/setup build test
+
+setup-deb:
+	@.ci/setup build deb
+
+setup-vm:
+	@.ci/setup build deb vm
 
 build: setup-build
 	$(GO) build -trimpath -tags $(TAGS) -ldflags "$(LDFLAGS)" -o bin/pyruse ./cmd/pyruse
@@ -75,6 +84,17 @@ run: build
 test: setup-test
 	$(GO) test -race -tags $(TAGS) ./...
 
+deb: setup-deb
+	.ci/deb build bin
+
+test-deb: setup-deb
+	.ci/deb check bin
+
+test-vm: setup-vm
+	@ls bin/pyruse_*.deb >/dev/null 2>&1 || .ci/deb build bin
+	PATH="$$(.ci/go-path):$$PATH" PYRUSE_DEB="$$(ls $(CURDIR)/bin/pyruse_*.deb)" \
+	  $(GO) test -tags '$(TAGS) vm' -count=1 -timeout 45m -v ./testvm
+
 bench: build setup-test
 	$(GO) run -tags $(TAGS) ./docs/benchmarks
 
@@ -83,7 +103,7 @@ LINTER := bin/golangci-lint-$(GOLANGCI)
 lint: setup-build
 	@[ -x $(LINTER) ] || { echo "setup: building golangci-lint $(GOLANGCI)"; \
 	  GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI) && mv bin/golangci-lint $(LINTER); }
-	PATH="$$(.ci/go-path):$$PATH" $(LINTER) run --build-tags $(TAGS) ./...
+	PATH="$$(.ci/go-path):$$PATH" $(LINTER) run --build-tags $(TAGS),vm ./...
 
 fuzz: setup-test
 	@set -e; for file in $$(grep -rl --include=*_test.go '^func Fuzz' internal cmd); do \
