@@ -138,7 +138,7 @@ func TestOneDaemonForAStorage(t *testing.T) {
 	s := newStation(t, actions(dropRules(ban4, ban6, 3600)))
 	d := s.start()
 	second := s.run("run")
-	if second.code != 1 || strings.Count(second.stderr, "\n") != 1 || !strings.Contains(second.stderr, "another pyruse is running") {
+	if second.code != 2 || strings.Count(second.stderr, "\n") != 1 || !strings.Contains(second.stderr, "another pyruse is running") {
 		t.Errorf("a second daemon: %+v", second)
 	}
 	if st := d.status(); st.Since.IsZero() {
