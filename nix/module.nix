@@ -1,0 +1,254 @@
+# services.pyruse, for NixOS: see README.md beside this file, and docs/tasks/nixos.md.
+{
+  config,
+  lib,
+  options,
+  pkgs,
+  ...
+}:
+let
+  cfg = config.services.pyruse;
+  path = "services.pyruse";
+
+  readUnit = import ./unitfile.nix { inherit lib; };
+  writeJSON = import ./json.nix { inherit lib; };
+
+  ## Files
+
+  # The fragments that come with the package. Their names are taken from here, as the package is not built yet when this is evaluated.
+  vendorNames = map (lib.removeSuffix ".json") (
+    builtins.filter (lib.hasSuffix ".json") (builtins.attrNames (builtins.readDir ../cmd/pyruse/rules))
+  );
+
+  # The typed options that may be unset. A null under any other key is the user's, and stays.
+  withoutUnset = settings: settings // { email = lib.filterAttrs (key: value: key != "from" || value != null) settings.email; };
+
+  mainFile =
+    if cfg.configFile != null then
+      cfg.configFile
+    else
+      pkgs.writeText "pyruse.json" (writeJSON {
+        settings = withoutUnset cfg.settings;
+        inherit (cfg) chains;
+      });
+
+  isEmpty = fragment: fragment.source == null && fragment.chains == [ ] && fragment.settings == { };
+  fragmentFile =
+    name: fragment:
+    if !fragment.enable then
+      # An empty file masks. It is only written where there is something to mask.
+      lib.optional (builtins.elem name vendorNames) (pkgs.writeText "pyruse-mask.json" "")
+    else if fragment.source != null then
+      [ fragment.source ]
+    else if isEmpty fragment && builtins.elem name vendorNames then
+      # fragments."50-ssh".enable = true, and no more: a file would take the place of the one that is meant.
+      [ ]
+    else
+      [ (pkgs.writeText "pyruse-fragment.json" (writeJSON { inherit (fragment) settings chains; })) ];
+  fragmentFiles = lib.concatLists (
+    lib.mapAttrsToList (
+      name: fragment: map (source: { inherit name source; }) (fragmentFile name fragment)
+    ) cfg.fragments
+  );
+
+  ## Refusals
+
+  twice = list: lib.unique (builtins.filter (x: lib.count (y: y == x) list > 1) list);
+
+  stepFaults =
+    where: chain:
+    lib.concatLists (
+      lib.imap0 (
+        number: step:
+        lib.optional ((step.filter == null) == (step.action == null))
+          "${where}: the step ${chain.label}[${toString number}] must have a filter or an action, and not both."
+      ) chain.steps
+    );
+  chainFaults =
+    where: chains:
+    map (label: "${where}: there are several chains with the label \"${label}\".") (twice (map (c: c.label) chains))
+    ++ lib.concatMap (stepFaults where) chains;
+  actionsFault =
+    where: instead: settings:
+    lib.optional (settings ? actions)
+      "${where}.actions would lose the order of the chains: write them into ${instead}, which is a list${
+        lib.optionalString (instead != "${path}.chains") ", as ${path}.chains is"
+      }.";
+
+  # Is there anything in this definition? It is asked before values are merged, so conditions and priorities are still there.
+  says =
+    value:
+    if !builtins.isAttrs value || lib.isDerivation value then
+      true
+    else if value ? _type && value ? contents then
+      lib.any says value.contents
+    else if value ? _type && value ? content then
+      (value.condition or true) && says value.content
+    else
+      lib.any says (builtins.attrValues value);
+  settingsAreSet = lib.any says options.services.pyruse.settings.definitions;
+
+  fragmentFaults =
+    name: fragment:
+    let
+      where = "${path}.fragments.\"${name}\"";
+    in
+    lib.optional (builtins.match "[^./][^/]*" name == null || lib.hasSuffix ".json" name)
+      "${where}: the name of a fragment is that of its file without .json; it has no slash, and does not begin with a dot."
+    ++ lib.optional (
+      fragment.source != null && (fragment.chains != [ ] || fragment.settings != { })
+    ) "${where}: source is the whole fragment, so it excludes chains and settings."
+    ++ actionsFault "${where}.settings" "${where}.chains" fragment.settings
+    ++ chainFaults "${where}.chains" fragment.chains;
+
+  faults =
+    actionsFault "${path}.settings" "${path}.chains" cfg.settings
+    ++ chainFaults "${path}.chains" cfg.chains
+    ++ lib.optional (
+      cfg.configFile != null && cfg.chains != [ ]
+    ) "${path}.configFile is the whole configuration, so it excludes ${path}.chains; use ${path}.fragments to add some."
+    ++ lib.optional (
+      cfg.configFile != null && settingsAreSet
+    ) "${path}.configFile is the whole configuration, so it excludes ${path}.settings; use ${path}.fragments to add some."
+    ++ lib.concatLists (lib.mapAttrsToList fragmentFaults cfg.fragments)
+    ++ lib.optional (
+      builtins.match "/[^[:space:]%\"'\\:]*" storage == null
+    ) "${path}.settings.storage must be an absolute path without blanks, quotes, colons, backslashes and percent signs: ${storage}"
+    ++ map (
+      name: "${path}.credentials.\"${name}\": the name of a credential has no slash, colon, blank or percent sign."
+    ) (builtins.filter (name: builtins.match "[^/:%[:space:]]+" name == null) (builtins.attrNames cfg.credentials));
+
+  ## Units
+
+  daemon = readUnit ../cmd/pyruse/systemd/pyruse.service;
+  boot = readUnit (../cmd/pyruse/systemd + "/pyruse-boot@.service");
+  bootUnits = map (module: "pyruse-boot@${module}") (lib.unique cfg.boot.modules);
+
+  storage = cfg.settings.storage;
+  defaultStorage = storage == "/var/lib/pyruse";
+
+  # The units are those of the other systems, but for what follows.
+  adapted =
+    unit:
+    unit
+    // {
+      # Sets of ipset are often made by the iptables firewall (firewall.service); userborn makes the user where systemd-sysusers
+      # does not. Where there is no such unit, the order means nothing.
+      after = unit.after ++ [
+        "firewall.service"
+        "userborn.service"
+      ];
+      unitConfig =
+        unit.unitConfig
+        // lib.optionalAttrs (!defaultStorage) {
+          RequiresMountsFor = storage;
+        };
+      serviceConfig =
+        removeAttrs unit.serviceConfig (
+          [
+            # Type=notify-reload is there, as the systemd of NixOS is newer than 253: a reload ends when the new configuration is
+            # in force.
+            "ExecReload"
+            # /etc/pyruse is made of environment.etc, and with an immutable /etc nobody could make it.
+            "ConfigurationDirectory"
+          ]
+          # Another folder than the default is made by systemd-tmpfiles.
+          ++ lib.optionals (!defaultStorage) [
+            "StateDirectory"
+            "StateDirectoryMode"
+          ]
+        )
+        // {
+          ExecStart = builtins.replaceStrings [ "/usr/bin/" ] [ "${cfg.package}/bin/" ] unit.serviceConfig.ExecStart;
+        }
+        // lib.optionalAttrs (!defaultStorage) {
+          ReadWritePaths = [ storage ];
+        };
+    };
+  adaptedDaemon = adapted daemon;
+  adaptedBoot = adapted boot;
+in
+{
+  options.services.pyruse = import ./options.nix { inherit lib pkgs; };
+
+  config = lib.mkIf cfg.enable {
+    assertions = map (message: {
+      assertion = false;
+      inherit message;
+    }) faults;
+
+    environment.etc = {
+      "pyruse/pyruse.json".source = mainFile;
+    }
+    // builtins.listToAttrs (
+      map (file: lib.nameValuePair "pyruse.d/${file.name}.json" { inherit (file) source; }) fragmentFiles
+    );
+
+    # pyruse bans, pyruse check, and the manual pages.
+    environment.systemPackages = [ cfg.package ];
+
+    users.users.pyruse = {
+      isSystemUser = true;
+      group = "pyruse";
+      # for `sudo -u pyruse pyruse check --system`; the daemon has it from its unit
+      extraGroups = [ "systemd-journal" ];
+      description = "Pyruse, the watcher of the journal";
+      home = storage;
+    };
+    users.groups.pyruse = { };
+
+    systemd.tmpfiles.rules = lib.optional (!defaultStorage) "d ${storage} 0700 pyruse pyruse -";
+
+    systemd.services = {
+      pyruse = adaptedDaemon // {
+        after = lib.unique (adaptedDaemon.after ++ map (unit: "${unit}.service") bootUnits);
+        # What may differ between two configurations stands here and nowhere else in the unit, so that a switch reloads.
+        reloadTriggers = [ "${mainFile}" ] ++ map (file: "${file.source}") fragmentFiles;
+        serviceConfig =
+          # Which addresses the daemon may talk to depends on where the mail goes, and that is a setting: a new mail server would
+          # restart the daemon. So the addresses stay open here; to close them, set IPAddressDeny and IPAddressAllow.
+          removeAttrs adaptedDaemon.serviceConfig [
+            "IPAddressDeny"
+            "IPAddressAllow"
+          ]
+          // {
+            Type = "notify-reload";
+          }
+          // lib.optionalAttrs (cfg.credentials != { }) {
+            LoadCredential = lib.mapAttrsToList (name: file: "${name}:${file}") cfg.credentials;
+          };
+      };
+
+      # The instances are wanted, not the template.
+      "pyruse-boot@" = removeAttrs adaptedBoot [ "wantedBy" ];
+    }
+    // builtins.listToAttrs (
+      map (
+        unit:
+        lib.nameValuePair unit {
+          # A unit of its own would have no ExecStart, and would hide the template.
+          overrideStrategy = "asDropin";
+          inherit (boot) wantedBy;
+        }
+      ) bootUnits
+    );
+
+    system.checks =
+      lib.optional (cfg.checkConfig && pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform)
+        (
+          pkgs.runCommand "pyruse-configuration-is-sound" { } ''
+            cp ${mainFile} pyruse.json
+            mkdir pyruse.d
+            ${lib.concatMapStrings (
+              file: "cp ${file.source} ${lib.escapeShellArg "pyruse.d/${file.name}.json"}\n"
+            ) fragmentFiles}
+            set -- --config-dir pyruse.d
+            if [ -d ${cfg.package}/lib/pyruse.d ]; then
+              set -- --config-dir ${cfg.package}/lib/pyruse.d "$@"
+            fi
+            ${cfg.package}/bin/pyruse check --config pyruse.json "$@"
+            touch $out
+          ''
+        );
+  };
+}

@@ -1,0 +1,49 @@
+# Who guesses passwords at a real sshd is banned, with no configuration but enable = true; another machine is not.
+{ common }:
+{
+  name = "pyruse-ban";
+
+  nodes = {
+    server = {
+      imports = [ common ];
+      services.pyruse.enable = true;
+      services.openssh = {
+        enable = true;
+        settings.PasswordAuthentication = true;
+      };
+    };
+    attacker =
+      { pkgs, ... }:
+      {
+        environment.systemPackages = [ pkgs.sshpass ];
+      };
+    friend = { };
+  };
+
+  testScript = ''
+    start_all()
+    server.wait_for_unit("pyruse.service")
+    server.wait_for_unit("sshd.service")
+    server.wait_for_open_port(22)
+    for machine in (attacker, friend):
+        machine.wait_for_unit("multi-user.target")
+        machine.wait_until_succeeds("ping -c 1 -W 1 server")
+
+    with subtest("the sandbox"):
+        server.succeed("systemctl show -P User pyruse | grep -qx pyruse")
+        server.succeed("systemctl show -P Type pyruse | grep -qx notify-reload")
+
+    with subtest("five guesses are a ban"):
+        for _ in range(5):
+            attacker.fail(
+                "sshpass -p wrong ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
+                "-o PreferredAuthentications=password -o NumberOfPasswordPrompts=1 -o ConnectTimeout=5 root@server true"
+            )
+        server.wait_until_succeeds("pyruse bans list | grep -q 192.168.1.1", timeout=60)
+        server.succeed("nft list set inet pyruse ban4 | grep -q 192.168.1.1")
+
+    with subtest("packets of the attacker are dropped, those of others are not"):
+        attacker.fail("timeout 5 bash -c ': < /dev/tcp/server/22'")
+        friend.succeed("timeout 5 bash -c ': < /dev/tcp/server/22'")
+  '';
+}
