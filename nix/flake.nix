@@ -40,7 +40,5 @@
         in
         package.tests // { inherit package; }
       );
-
-      formatter = forAll (pkgs: pkgs.nixfmt-rfc-style or pkgs.nixfmt);
     };
 }

@@ -10,23 +10,26 @@
   testers,
 }:
 let
-  root = toString ../. + "/";
+  version = "3.0.0";
+
+  # The files of source.nix, and the folders on the way to them.
   isNeeded =
     path: _:
     let
-      relative = lib.removePrefix root path;
+      relative = lib.removePrefix (toString ../. + "/") path;
+      below = folder: file: lib.hasPrefix "${folder}/" "${file}/";
     in
-    builtins.elem (builtins.head (builtins.split "/" relative)) (import ./source.nix);
+    lib.any (needed: below needed relative || below relative needed) (import ./source.nix);
 
   # `make install` asks the program for its schemas and completions. One for another machine cannot answer; then one for this
   # machine does.
   canExecute = stdenv.buildPlatform.canExecute stdenv.hostPlatform;
-  built = "$GOPATH/bin/${lib.optionalString (stdenv.buildPlatform != stdenv.hostPlatform) "$(go env GOOS)_$(go env GOARCH)/"}pyruse";
+  built = "$GOPATH/bin/pyruse";
   runnable = if canExecute then built else lib.getExe (buildPackages.callPackage ./package.nix { });
 
   package = buildGoModule {
     pname = "pyruse";
-    version = "3.0.0";
+    inherit version;
 
     src = builtins.path {
       name = "pyruse-source";
@@ -36,7 +39,7 @@ let
 
     # The hash of what `go mod vendor` makes of the source above. The test TestVendorHash of this folder computes it, and fails with
     # the right one where a module has changed.
-    vendorHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    vendorHash = "sha256-k8DIfpK0lgb0CQjazLOFfGLABgknspqzJn/x2WyQ5/4=";
 
     subPackages = [ "cmd/pyruse" ];
     tags = [ "libsqlite3" ];
@@ -47,7 +50,7 @@ let
     ];
     nativeBuildInputs = [ patchelf ];
     ldflags = [
-      "-X main.version=3.0.0"
+      "-X main.version=${version}"
       "-X github.com/pyruse/pyruse/internal/config.VendorDir=${placeholder "out"}/lib/pyruse.d"
     ];
 

@@ -29,18 +29,21 @@
         machine.wait_for_unit("multi-user.target")
         machine.wait_until_succeeds("ping -c 1 -W 1 server")
 
+    address = attacker.succeed("ip -4 -o addr show eth1 | sed 's,.* inet \\([0-9.]*\\)/.*,\\1,'").strip()
+
     with subtest("the sandbox"):
         server.succeed("systemctl show -P User pyruse | grep -qx pyruse")
         server.succeed("systemctl show -P Type pyruse | grep -qx notify-reload")
 
     with subtest("five guesses are a ban"):
         for _ in range(5):
+            # in the end it is banned, and cannot even connect
             attacker.fail(
                 "sshpass -p wrong ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
-                "-o PreferredAuthentications=password -o NumberOfPasswordPrompts=1 -o ConnectTimeout=5 root@server true"
+                "-o PreferredAuthentications=password -o NumberOfPasswordPrompts=1 -o ConnectTimeout=5 admin@server true"
             )
-        server.wait_until_succeeds("pyruse bans list | grep -q 192.168.1.1", timeout=60)
-        server.succeed("nft list set inet pyruse ban4 | grep -q 192.168.1.1")
+        server.wait_until_succeeds(f"pyruse bans list | grep -q {address}", timeout=60)
+        server.succeed(f"nft list set inet pyruse ban4 | grep -q {address}")
 
     with subtest("packets of the attacker are dropped, those of others are not"):
         attacker.fail("timeout 5 bash -c ': < /dev/tcp/server/22'")

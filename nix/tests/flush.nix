@@ -17,7 +17,7 @@
         machine.wait_until_succeeds("nft list set inet pyruse ban4 | grep -q 203.0.113.7", timeout=10)
 
     machine.wait_for_unit("pyruse.service")
-    machine.succeed("pyruse bans add 203.0.113.7 --for 1h --set 'inet pyruse ban4'")
+    machine.succeed("pyruse bans add 'inet pyruse ban4' 203.0.113.7 --for 1h")
     banned()
     pid = machine.succeed("systemctl show -P MainPID pyruse")
 
