@@ -167,6 +167,40 @@ let
     };
   adaptedDaemon = adapted daemon;
   adaptedBoot = adapted boot;
+
+  services = {
+    pyruse = adaptedDaemon // {
+      after = lib.unique (adaptedDaemon.after ++ map (unit: "${unit}.service") bootUnits);
+      # What may differ between two configurations stands here and nowhere else in the unit, so that a switch reloads.
+      reloadTriggers = [ "${mainFile}" ] ++ map (file: "${file.source}") fragmentFiles;
+      serviceConfig =
+        # Which addresses the daemon may talk to depends on where the mail goes, and that is a setting: a new mail server would
+        # restart the daemon. So the addresses stay open here; to close them, set IPAddressDeny and IPAddressAllow.
+        removeAttrs adaptedDaemon.serviceConfig [
+          "IPAddressDeny"
+          "IPAddressAllow"
+        ]
+        // {
+          Type = "notify-reload";
+        }
+        // lib.optionalAttrs (cfg.credentials != { }) {
+          LoadCredential = lib.mapAttrsToList (name: file: "${name}:${file}") cfg.credentials;
+        };
+    };
+
+    # The instances are wanted, not the template.
+    "pyruse-boot@" = removeAttrs adaptedBoot [ "wantedBy" ];
+  }
+  // builtins.listToAttrs (
+    map (
+      unit:
+      lib.nameValuePair unit {
+        # A unit of its own would have no ExecStart, and would hide the template.
+        overrideStrategy = "asDropin";
+        inherit (boot) wantedBy;
+      }
+    ) bootUnits
+  );
 in
 {
   options.services.pyruse = import ./options.nix { inherit lib pkgs; };
@@ -197,50 +231,19 @@ in
     };
     users.groups.pyruse = { };
 
-    systemd.tmpfiles.rules = lib.optional (!defaultStorage) "d ${storage} 0700 pyruse pyruse -";
-
-    systemd.services = {
-      pyruse = adaptedDaemon // {
-        after = lib.unique (adaptedDaemon.after ++ map (unit: "${unit}.service") bootUnits);
-        # What may differ between two configurations stands here and nowhere else in the unit, so that a switch reloads.
-        reloadTriggers = [ "${mainFile}" ] ++ map (file: "${file.source}") fragmentFiles;
-        serviceConfig =
-          # Which addresses the daemon may talk to depends on where the mail goes, and that is a setting: a new mail server would
-          # restart the daemon. So the addresses stay open here; to close them, set IPAddressDeny and IPAddressAllow.
-          removeAttrs adaptedDaemon.serviceConfig [
-            "IPAddressDeny"
-            "IPAddressAllow"
-          ]
-          // {
-            Type = "notify-reload";
-          }
-          // lib.optionalAttrs (cfg.credentials != { }) {
-            LoadCredential = lib.mapAttrsToList (name: file: "${name}:${file}") cfg.credentials;
-          };
-      };
-
-      # The instances are wanted, not the template.
-      "pyruse-boot@" = removeAttrs adaptedBoot [ "wantedBy" ];
+    systemd = lib.optionalAttrs (!defaultStorage) {
+      tmpfiles.rules = [ "d ${storage} 0700 pyruse pyruse -" ];
     }
-    // builtins.listToAttrs (
-      map (
-        unit:
-        lib.nameValuePair unit {
-          # A unit of its own would have no ExecStart, and would hide the template.
-          overrideStrategy = "asDropin";
-          inherit (boot) wantedBy;
-        }
-      ) bootUnits
-    );
+    // { inherit services; };
 
     system.checks =
       lib.optional (cfg.checkConfig && pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform)
         (
           pkgs.runCommand "pyruse-configuration-is-sound" { } ''
-            cp ${mainFile} pyruse.json
+            cp ${lib.escapeShellArg "${mainFile}"} pyruse.json
             mkdir pyruse.d
             ${lib.concatMapStrings (
-              file: "cp ${file.source} ${lib.escapeShellArg "pyruse.d/${file.name}.json"}\n"
+              file: "cp ${lib.escapeShellArgs [ "${file.source}" "pyruse.d/${file.name}.json" ]}\n"
             ) fragmentFiles}
             set -- --config-dir pyruse.d
             if [ -d ${cfg.package}/lib/pyruse.d ]; then

@@ -45,7 +45,7 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
-	conf := "build-users-group =\nsandbox = false\nsubstituters =\nexperimental-features = nix-command flakes\n"
+	conf := "build-users-group =\nsandbox = false\nsubstitute = false\nexperimental-features = nix-command flakes\n"
 	if err := os.WriteFile(filepath.Join(dir, "conf", "nix.conf"), []byte(conf), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, "write nix.conf:", err)
 		return 1
@@ -56,7 +56,7 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		os.Stdout.Write(unchecked)
+		fmt.Fprintf(os.Stdout, "%s", unchecked)
 	}
 	return m.Run()
 }

@@ -35,6 +35,10 @@ let
   nameValuePair = name: value: { inherit name value; };
   mapAttrsToList = f: set: map (name: f name set.${name}) (attrNames set);
   filterAttrs = keep: set: listToAttrs (concatMap (name: if keep name set.${name} then [ (nameValuePair name set.${name}) ] else [ ]) (attrNames set));
+  concatMapStringsSep = separator: f: list: concatStringsSep separator (map f list);
+  escapeShellArg =
+    value:
+    if match "[[:alnum:],._+:@%/-]+" value != null then value else "'${replaceStrings [ "'" ] [ "'\\''" ] value}'";
   optional = wanted: value: if wanted then [ value ] else [ ];
   isDerivation = value: value.type or null == "derivation";
   hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
@@ -317,11 +321,17 @@ let
     literalExpression = text: { _type = "literalExpression"; inherit text; };
 
     concatMapStrings = f: list: concatStringsSep "" (map f list);
-    concatMapStringsSep = separator: f: list: concatStringsSep separator (map f list);
+    inherit concatMapStringsSep;
     concatStrings = concatStringsSep "";
     count = wanted: list: length (filter wanted list);
-    escapeShellArg = value: "'${replaceStrings [ "'" ] [ "'\\''" ] (toString value)}'";
-    hasSuffix = suffix: text: substring (stringLength text - stringLength suffix) (stringLength text) text == suffix;
+    escapeShellArgs = concatMapStringsSep " " escapeShellArg;
+    inherit escapeShellArg;
+    hasSuffix =
+      suffix: text:
+      let
+        start = stringLength text - stringLength suffix;
+      in
+      start >= 0 && substring start (stringLength suffix) text == suffix;
     removeSuffix = suffix: text: substring 0 (stringLength text - stringLength suffix) text;
     imap0 = f: list: genList (i: f i (builtins.elemAt list i)) (length list);
     mapAttrs' = f: set: listToAttrs (mapAttrsToList f set);
