@@ -56,7 +56,9 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		fmt.Fprintf(os.Stdout, "%s", unchecked)
+		if _, err := os.Stdout.Write(unchecked); err != nil {
+			return 1
+		}
 	}
 	return m.Run()
 }

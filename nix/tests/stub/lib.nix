@@ -282,16 +282,16 @@ let
       found = strays prefix declared values;
       free = (head freeform).freeformType.merge prefix (map (stray: { ${stray.name} = stray.value; }) found);
       valuesOf = mapAttrs (_: option: if isOption option then option.value else valuesOf option);
-      config =
-        if freeform != [ ] then
-          free // valuesOf options
-        else if found != [ ] then
-          throw "The option `${show (head found).loc}' does not exist"
-        else
-          valuesOf options;
+      config = if freeform != [ ] then free // valuesOf options else valuesOf options;
     in
     {
-      inherit config options;
+      inherit options;
+      # Modules do not wait for this, as what they define may depend on other options.
+      config =
+        if freeform == [ ] && found != [ ] then
+          throw "The option `${show (head found).loc}' does not exist"
+        else
+          config;
     };
 
   lib = {
