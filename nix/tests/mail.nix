@@ -25,12 +25,12 @@
 
     with subtest("a mail that is sent now"):
         machine.succeed("pyruse mail test")
-        machine.wait_until_succeeds("grep -q '^To: .*alice@localhost' /var/mail/alice", timeout=60)
+        machine.wait_until_succeeds("grep -q '^To: .*alice@localhost' /var/spool/mail/alice", timeout=60)
 
     with subtest("the report"):
         machine.succeed("logger -t site something unheard of")
         machine.succeed("pyruse report --send")
-        machine.wait_until_succeeds("grep -q '^Subject: Pyruse Report' /var/mail/alice", timeout=60)
+        machine.wait_until_succeeds("grep -q '^Subject: Pyruse Report' /var/spool/mail/alice", timeout=60)
         machine.succeed("pyruse mail list")
   '';
 }
