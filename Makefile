@@ -83,6 +83,7 @@ run: build
 
 test: setup-test
 	$(GO) test -race -tags $(TAGS) ./...
+	@[ -n "$$NIXPKGS_LIB" ] || cat nix/tests/unchecked.txt
 
 deb: setup-deb
 	.ci/deb build bin

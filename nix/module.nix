@@ -23,12 +23,21 @@ let
   # The typed options that may be unset. A null under any other key is the user's, and stays.
   withoutUnset = settings: settings // { email = lib.filterAttrs (key: value: key != "from" || value != null) settings.email; };
 
+  # Where the machine has a mail server of its own, the report has a reader without a line of the user's.
+  hasMailServer = (config.services.mail or { }).sendmailSetuidWrapper or null != null;
+  withReceiver =
+    settings:
+    if settings.email.to == [ ] && hasMailServer then
+      settings // { email = settings.email // { to = [ "root" ]; }; }
+    else
+      settings;
+
   mainFile =
     if cfg.configFile != null then
       cfg.configFile
     else
       pkgs.writeText "pyruse.json" (writeJSON {
-        settings = withoutUnset cfg.settings;
+        settings = withReceiver (withoutUnset cfg.settings);
         inherit (cfg) chains;
       });
 

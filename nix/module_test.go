@@ -670,3 +670,17 @@ func TestUnitsAreVerified(t *testing.T) {
 		}
 	}
 }
+
+// Where there is a mail server, the report comes without another line; who names a receiver is not disturbed.
+func TestReportGoesToRootWhereThereIsAMailServer(t *testing.T) {
+	const server = `services.mail.sendmailSetuidWrapper = { program = "sendmail"; };`
+	for _, c := range []struct{ configuration, want string }{
+		{`{ services.pyruse.enable = true; }`, `"to":[]`},
+		{`{ services.pyruse.enable = true; ` + server + ` }`, `"to":["root"]`},
+		{`{ services.pyruse = { enable = true; settings.email.to = [ "a@example.org" ]; }; ` + server + ` }`, `"to":["a@example.org"]`},
+	} {
+		if got := evaluate(t, c.configuration).file(t, "pyruse/pyruse.json"); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %s is not in\n%s", c.configuration, c.want, got)
+		}
+	}
+}

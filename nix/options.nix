@@ -174,7 +174,7 @@ in
                 type = types.listOf types.str;
                 default = [ ];
                 example = [ "root@example.org" ];
-                description = "The receivers. Without any, there is no report, and its lines are kept until there is one.";
+                description = "The receivers. Without any, it is root where the machine has a sendmail (`services.mail.sendmailSetuidWrapper`); elsewhere there is no report, and its lines are kept until there is somebody.";
               };
               subject = mkOption {
                 type = types.str;

@@ -62,6 +62,7 @@ in
     users.groups = option (types.attrsOf (submodule { gid = option (types.nullOr types.int) null; })) { };
     systemd.services = option (types.attrsOf (submodule service)) { };
     systemd.tmpfiles.rules = strings;
+    services.mail.sendmailSetuidWrapper = option (types.nullOr types.anything) null; # of the modules of mail servers
     system.checks = option (types.listOf types.package) [ ];
   };
 }
