@@ -1,0 +1,577 @@
+// Package ansible has the tests of the collection in this folder. They run the role in a folder that looks like a machine.
+package ansible
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// need fails the test where it cannot be run.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("this test needs root")
+	}
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("this test needs %s: %v", program, err)
+		}
+	}
+}
+
+// output runs a program in this folder; it has to succeed.
+func output(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(program, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func TestLinters(t *testing.T) {
+	need(t, "ansible-playbook", "ansible-lint", "yamllint")
+	output(t, "ansible-playbook", "--syntax-check", "-i", "inventory.example.yml", "playbooks/example.yml")
+	output(t, "yamllint", "--strict", ".")
+	lint := output(t, "ansible-lint", "--offline", "--nocolor", "--strict", "--profile", "production")
+	if !strings.Contains(lint, "Passed with production profile: 0 failure(s), 0 warning(s)") {
+		t.Errorf("ansible-lint says:\n%s", lint)
+	}
+}
+
+// What the role takes is told in three places.
+func TestOptionsAreDescribed(t *testing.T) {
+	names := func(path, pattern string) []string {
+		var names []string
+		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(readFile(t, path), -1) {
+			names = append(names, match[1])
+		}
+		slices.Sort(names)
+		return names
+	}
+	defaults := names("roles/pyruse/defaults/main.yml", `(?m)^([a-z]\w*):`)
+	if len(defaults) == 0 {
+		t.Fatal("there are no defaults")
+	}
+	if diff := cmp.Diff(defaults, names("roles/pyruse/meta/argument_specs.yml", `(?m)^      ([a-z]\w*):$`)); diff != "" {
+		t.Errorf("the specification has other options than the defaults:\n%s", diff)
+	}
+	if diff := cmp.Diff(defaults, names("../docs/tasks/ansible.md", "(?m)^\\| `(pyruse_\\w+)` \\|")); diff != "" {
+		t.Errorf("the page has other options than the defaults:\n%s", diff)
+	}
+}
+
+// The units, the rules and the schemas are those of the repository, all of them, and a built collection has them as files.
+func TestFilesAreThoseOfTheRepository(t *testing.T) {
+	need(t, "ansible-galaxy")
+	want := map[string]string{"pyruse.json": "../cmd/pyruse/pyruse.json", "systemd/network.conf": "../cmd/pyruse/systemd/drop-ins/network.conf"}
+	for folder, pattern := range map[string]string{
+		"systemd": "../cmd/pyruse/systemd/pyruse*", "rules": "../cmd/pyruse/rules/*", "schema": "../schema/*.json",
+	} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("nothing is at %s: %v", pattern, err)
+		}
+		for _, path := range paths {
+			want[folder+"/"+filepath.Base(path)] = path
+		}
+	}
+	const files = "roles/pyruse/files"
+	got := map[string]string{}
+	err := filepath.WalkDir(files, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		if entry.Type()&fs.ModeSymlink == 0 {
+			t.Errorf("%s is a copy", path)
+		}
+		target, err := filepath.EvalSymlinks(path)
+		name, _ := filepath.Rel(files, path)
+		got[name] = target
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the files of the role are not those of the repository:\n%s", diff)
+	}
+
+	out := t.TempDir()
+	output(t, "ansible-galaxy", "collection", "build", "--output-path", out)
+	packed := unpack(t, filepath.Join(out, "pyruse-pyruse-3.0.0.tar.gz"))
+	for name, path := range want {
+		if packed[files+"/"+name] != readFile(t, path) {
+			t.Errorf("the built collection lacks %s", name)
+		}
+	}
+}
+
+// unpack returns the contents of the regular files in a tarball.
+func unpack(t *testing.T, path string) map[string]string {
+	t.Helper()
+	zipped, err := gzip.NewReader(strings.NewReader(readFile(t, path)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contents := map[string]string{}
+	for archive := tar.NewReader(zipped); ; {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return contents
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header.Typeflag == tar.TypeReg {
+			content, err := io.ReadAll(archive)
+			if err != nil {
+				t.Fatal(err)
+			}
+			contents[header.Name] = string(content)
+		}
+	}
+}
+
+// vars are the options of the role for one run.
+type vars map[string]any
+
+// machine is a folder that the role takes for the machine on which it runs.
+type machine struct {
+	root    string
+	program string // the path of pyruse on the controller
+}
+
+func newMachine(t *testing.T) machine {
+	t.Helper()
+	need(t, "ansible-playbook", "unshare", "go")
+	m := machine{root: filepath.Join(t.TempDir(), "root"), program: filepath.Join(t.TempDir(), "pyruse")}
+	output(t, "go", "build", "-trimpath", "-tags", "libsqlite3", "-o", m.program, "../cmd/pyruse")
+	output(t, "testdata/sandbox.sh", "make", m.root)
+	return m
+}
+
+func (m machine) path(path string) string { return filepath.Join(m.root, path) }
+
+func (m machine) write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(m.path(path)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(m.path(path), []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// files returns what is in the folders that the role writes to: contents, targets of links, and modes.
+func (m machine) files(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, folder := range []string{"etc", "usr", "tmp", "var"} {
+		err := filepath.WalkDir(m.path(folder), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := entry.Info()
+			if err != nil {
+				return err
+			}
+			what := info.Mode().String()
+			switch {
+			case entry.Type()&fs.ModeSymlink != 0:
+				target, err := os.Readlink(path)
+				if err != nil {
+					return err
+				}
+				what += " -> " + target
+			case entry.Type().IsRegular():
+				content, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				what += " " + string(content)
+			}
+			found[strings.TrimPrefix(path, m.root)] = what
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found
+}
+
+// result is what came of a run.
+type result struct {
+	out  string
+	err  error
+	done []string // what systemctl was asked to do
+}
+
+// changed are the tasks that have changed something.
+func (r result) changed() []string {
+	var tasks []string
+	task := ""
+	for line := range strings.Lines(r.out) {
+		if match := regexp.MustCompile(`^(?:TASK|RUNNING HANDLER) \[pyruse : (.*?)\]`).FindStringSubmatch(line); match != nil {
+			task = match[1]
+		}
+		if strings.HasPrefix(line, "changed: ") && !slices.Contains(tasks, task) {
+			tasks = append(tasks, task)
+		}
+	}
+	return tasks
+}
+
+func (m machine) run(t *testing.T, v vars, args ...string) result {
+	t.Helper()
+	all := vars{"pyruse_binary": "/host" + m.program, "ansible_python_interpreter": "/usr/bin/python3"}
+	for name, value := range v {
+		all[name] = value
+	}
+	content, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.write(t, "root/vars.json", string(content))
+	const done = "var/lib/systemctl/done"
+	m.write(t, done, "")
+	command := exec.Command("testdata/sandbox.sh", append([]string{"run", m.root,
+		"sh", "-euc", `cd "$0" && exec ansible-playbook -i localhost, testdata/play.yml -e @/root/vars.json "$@"`, "/host" + here}, args...)...)
+	var out bytes.Buffer
+	command.Stdout, command.Stderr = &out, &out
+	err = command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	r := result{out: out.String(), err: err, done: strings.Split(strings.TrimSuffix(readFile(t, m.path(done)), "\n"), "\n")}
+	if r.done[0] == "" {
+		r.done = nil
+	}
+	m.write(t, done, "")
+	return r
+}
+
+// succeeds runs the role, and again, which must change nothing.
+func (m machine) succeeds(t *testing.T, v vars, args ...string) result {
+	t.Helper()
+	r := m.run(t, v, args...)
+	if r.err != nil {
+		t.Fatalf("the run fails:\n%s", r.out)
+	}
+	before := m.files(t)
+	again := m.run(t, v)
+	if again.err != nil || !strings.Contains(again.out, " changed=0 ") || again.done != nil {
+		t.Fatalf("a second run changes %q, and has systemctl do %q:\n%s", again.changed(), again.done, again.out)
+	}
+	if diff := cmp.Diff(before, m.files(t)); diff != "" {
+		t.Fatalf("a second run changes files:\n%s", diff)
+	}
+	return r
+}
+
+func wantDone(t *testing.T, r result, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, r.done); diff != "" {
+		t.Errorf("systemctl was to do something else:\n%s\n%s", diff, r.out)
+	}
+}
+
+func wantText(t *testing.T, m machine, path, want string) {
+	t.Helper()
+	if diff := cmp.Diff(want, readFile(t, m.path(path))); diff != "" {
+		t.Errorf("%s:\n%s", path, diff)
+	}
+}
+
+const header = "// Ansible puts this file here: changes that are made here are overwritten.\n"
+
+// calls has a chain that leads to one of called. Its name comes first, and so it is written first.
+const (
+	calls  = `{"actions": {"z": [{"action": "action_noop", "then": "a"}], "b": [{"action": "action_noop"}]}}` + "\n"
+	called = `{"actions": {"a": {"order": 600, "jump": true, "steps": [{"action": "action_noop"}]}}}` + "\n"
+)
+
+func TestFirstRun(t *testing.T) {
+	m := newMachine(t)
+	v := vars{
+		"pyruse_config": json.RawMessage(`{"neverBan": ["192.0.2.0/24"], "email": {"to": ["root@example.org", "Zoë <zoe@example.org>"], "from": "p@example.org",
+			"smtp": {"host": "mail.example.org", "username": "p", "passwordCredential": "mail"}}}`),
+		"pyruse_fragments":   vars{"60-calls": calls, "70-called": called},
+		"pyruse_masked":      []string{"90-report"},
+		"pyruse_credentials": vars{"mail": `{"open": "sesame"}`, "number": 424243},
+	}
+
+	t.Log("in check mode, nothing is there, and nothing is there afterwards")
+	before := m.files(t)
+	r := m.run(t, v, "--check", "--diff", "-vvv")
+	if r.err != nil {
+		t.Fatalf("it fails:\n%s", r.out)
+	}
+	delete(before, "/var/lib/systemctl")
+	after := m.files(t)
+	for path := range after {
+		if strings.HasPrefix(path, "/var/lib/systemctl") {
+			delete(after, path)
+		}
+	}
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("check mode changes files:\n%s", diff)
+	}
+	wantDone(t, r)
+	for _, want := range []string{
+		`+  "neverBan": [`, `+LoadCredential=mail:/etc/pyruse/credentials/mail`, "+" + strings.TrimSuffix(calls, "\n"), "+IPAddressDeny=",
+		"These units would be enabled, and the first one started: pyruse, pyruse-boot@action_nftBan",
+	} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("check mode does not show %q:\n%s", want, r.out)
+		}
+	}
+	wantNoSecrets(t, r)
+
+	t.Log("in earnest")
+	r = m.succeeds(t, v, "--diff", "-vvv")
+	wantNoSecrets(t, r)
+	wantDone(t, r, "enable pyruse-boot@action_nftBan.service", "start pyruse.service", "enable pyruse.service")
+	wantText(t, m, "etc/pyruse/pyruse.json", header+`{
+  "neverBan": [
+    "192.0.2.0/24"
+  ],
+  "email": {
+    "to": [
+      "root@example.org",
+      "Zoë <zoe@example.org>"
+    ],
+    "from": "p@example.org",
+    "smtp": {
+      "host": "mail.example.org",
+      "username": "p",
+      "passwordCredential": "mail"
+    }
+  }
+}
+`)
+	wantText(t, m, "etc/pyruse.d/60-calls.json", calls)
+	wantText(t, m, "etc/pyruse/credentials/mail", `{"open": "sesame"}`)
+	wantText(t, m, "etc/pyruse/credentials/number", "424243")
+	files := m.files(t)
+	for path, mode := range map[string]string{
+		"/etc/pyruse/credentials": "drwx------", "/etc/pyruse/credentials/mail": "-rw------- ", "/etc/pyruse.d/90-report.json": "Lrwxrwxrwx -> /dev/null",
+		"/usr/bin/pyruse": "-rwxr-xr-x ", "/etc/pyruse/pyruse.json": "-rw-r--r-- ",
+	} {
+		if !strings.HasPrefix(files[path], mode) {
+			t.Errorf("%s: %.40q, want %q", path, files[path], mode)
+		}
+	}
+	if !strings.Contains(files["/etc/passwd"], "\npyruse:") {
+		t.Error("there is no user pyruse")
+	}
+	for path := range files {
+		if strings.HasPrefix(path, "/tmp/") {
+			t.Errorf("%s stays", path)
+		}
+	}
+
+	t.Log("in check mode, nothing more would change")
+	if r := m.run(t, v, "--check", "--diff"); r.err != nil || r.changed() != nil {
+		t.Errorf("something would: %q\n%s", r.changed(), r.out)
+	}
+}
+
+func wantNoSecrets(t *testing.T, r result) {
+	t.Helper()
+	for _, secret := range []string{"sesame", "424243"} {
+		if at := strings.Index(r.out, secret); at >= 0 {
+			t.Errorf("the output shows a secret: %q", r.out[max(0, at-200):at+20])
+		}
+	}
+}
+
+func TestChanges(t *testing.T) {
+	m := newMachine(t)
+	r := m.succeeds(t, vars{"pyruse_fragments": vars{"60-calls": calls, "70-called": called}})
+	wantText(t, m, "etc/pyruse/pyruse.json", readFile(t, "../cmd/pyruse/pyruse.json"))
+	wantDone(t, r, "enable pyruse-boot@action_nftBan.service", "start pyruse.service", "enable pyruse.service")
+
+	t.Log("a fragment of somebody else stays, also one with a fault; and so does a main file that was changed")
+	m.write(t, "etc/pyruse.d/10-theirs.json", "{")
+	m.write(t, "etc/pyruse/pyruse.json", `{"neverBan": []}`)
+	r = m.succeeds(t, vars{"pyruse_fragments": vars{"80-objects": json.RawMessage(`{"x-z": 1, "x-a": 2, "actions": [{"label": "l", "steps": []}]}`)}})
+	wantDone(t, r, "reload pyruse.service")
+	for path, want := range map[string]bool{"10-theirs": true, "60-calls": false, "70-called": false, "80-objects": true} {
+		if exists(m.path("etc/pyruse.d/"+path+".json")) != want {
+			t.Errorf("is %s there: want %t", path, want)
+		}
+	}
+	wantText(t, m, "etc/pyruse/pyruse.json", `{"neverBan": []}`)
+	wantText(t, m, "etc/pyruse.d/80-objects.json", header+`{
+  "x-z": 1,
+  "x-a": 2,
+  "actions": [
+    {
+      "label": "l",
+      "steps": []
+    }
+  ]
+}
+`)
+
+	t.Log("a fragment is masked, and comes back")
+	r = m.succeeds(t, vars{"pyruse_masked": []string{"80-objects"}})
+	wantDone(t, r, "reload pyruse.service")
+	r = m.succeeds(t, vars{"pyruse_fragments": vars{"80-objects": called}})
+	wantDone(t, r, "reload pyruse.service")
+	wantText(t, m, "etc/pyruse.d/80-objects.json", called)
+
+	t.Log("credentials and drop-ins take a restart, which makes a reload superfluous")
+	r = m.succeeds(t, vars{"pyruse_credentials": vars{"mail": "sesame"}, "pyruse_network_open": true})
+	wantDone(t, r, "restart pyruse.service")
+	m.write(t, "etc/systemd/system/pyruse.service.d/theirs.conf", "[Service]\n")
+	r = m.succeeds(t, vars{"pyruse_config": vars{"email": vars{"smtp": vars{"host": "127.0.0.1", "tls": "none"}, "from": "a@example.org"}}})
+	wantDone(t, r, "restart pyruse.service")
+	for path, want := range map[string]bool{
+		"pyruse/credentials/mail": false, "systemd/system/pyruse.service.d/credentials.conf": false,
+		"systemd/system/pyruse.service.d/network.conf": false, "systemd/system/pyruse.service.d/theirs.conf": true,
+	} {
+		if exists(m.path("etc/"+path)) != want {
+			t.Errorf("is %s there: want %t", path, want)
+		}
+	}
+
+	t.Log("boot units")
+	r = m.succeeds(t, vars{"pyruse_boot_modules": []string{"action_ipsetBan"}})
+	wantDone(t, r, "disable pyruse-boot@action_nftBan.service", "enable pyruse-boot@action_ipsetBan.service")
+
+	t.Log("a damaged list of what was put in place has nothing else removed")
+	m.write(t, "etc/pyruse/.ansible-managed", "/etc/passwd\n/etc/pyruse.d/../hosts\nrubbish\x00\n/etc/pyruse.d/\n")
+	m.write(t, "etc/hosts", "127.0.0.1 localhost\n")
+	m.succeeds(t, vars{"pyruse_boot_modules": []string{"action_ipsetBan"}})
+	for _, path := range []string{"etc/passwd", "etc/hosts", "etc/pyruse.d/10-theirs.json"} {
+		if !exists(m.path(path)) {
+			t.Errorf("%s is gone", path)
+		}
+	}
+}
+
+// What is refused, is refused before anything is changed, in check mode as well.
+func TestFaults(t *testing.T) {
+	m := newMachine(t)
+	m.succeeds(t, vars{"pyruse_fragments": vars{"60-calls": calls, "70-called": called}})
+	m.write(t, "etc/pyruse.d/75-theirs.json", `{"actions": {"t": {"order": 100, "steps": [{"action": "action_noop", "then": "a"}]}}}`)
+	m.succeeds(t, vars{"pyruse_fragments": vars{"60-calls": calls, "70-called": called}})
+	before := m.files(t)
+	for name, test := range map[string]struct {
+		v    vars
+		want string
+	}{
+		"fragment": {
+			vars{"pyruse_fragments": vars{"60-calls": calls, "70-called": called, "50-new": "{}", "80-bad": vars{"actions": vars{"x": []vars{{"filter": "filter_equal"}}}}}},
+			`/etc/pyruse.d/80-bad.json:6:19: x[0]: there is no filter \"filter_equal\"; did you mean`,
+		},
+		"needed by another of this role": {vars{"pyruse_fragments": vars{"60-calls": calls}}, `/etc/pyruse.d/60-calls.json:1:`},
+		"needed by others":               {vars{}, `/etc/pyruse.d/75-theirs.json:1:`},
+		"main file":                      {vars{"pyruse_config": vars{"email": vars{"too": "x"}}, "pyruse_fragments": vars{"70-called": called}}, `/etc/pyruse/pyruse.json:4:`},
+		"name":                           {vars{"pyruse_fragments": vars{"../x": "{}"}}, "cannot be names of fragments, credentials or boot modules: ../x."},
+		"ending":                         {vars{"pyruse_fragments": vars{"60-x.json": "{}"}}, "boot modules: 60-x.json."},
+		"content":                        {vars{"pyruse_fragments": vars{"60-x": []string{"sesame"}}}, "That of these is not: 60-x"},
+		"both":                           {vars{"pyruse_fragments": vars{"60-x": "{}"}, "pyruse_masked": []string{"60-x"}}, "in pyruse_masked as well: 60-x"},
+		"no secret":                      {vars{"pyruse_credentials": vars{"mail": nil}}, "That of these is not: mail"},
+		"password":                       {vars{"pyruse_config": vars{"email": vars{"smtp": vars{"password": "sesame"}}}}, "A password stands in pyruse_config."},
+		"password in a text": {
+			vars{"pyruse_fragments": vars{"60-x": `{"email": {"smtp": {"host": "h", "password" : "sesame"}}}`}}, "A password stands in 60-x."},
+		"method":         {vars{"pyruse_install_method": "deb"}, "pyruse_deb does not say which file it is"},
+		"unknown method": {vars{"pyruse_install_method": "rpm"}, "value of pyruse_install_method must be one of: deb, repository, binary, got: rpm"},
+	} {
+		for _, args := range [][]string{{"-vvv"}, {"--check", "--diff"}} {
+			r := m.run(t, test.v, args...)
+			if r.err == nil {
+				t.Fatalf("%s %q: it is not refused:\n%s", name, args, r.out)
+			}
+			if !strings.Contains(strings.ReplaceAll(r.out, "\n", " "), test.want) {
+				t.Errorf("%s %q: %q is not told:\n%s", name, args, test.want, r.out)
+			}
+			wantDone(t, r)
+			wantNoSecrets(t, r)
+			if diff := cmp.Diff(before, m.files(t)); diff != "" {
+				t.Fatalf("%s %q: something was changed:\n%s", name, args, diff)
+			}
+		}
+	}
+
+	t.Log("the files of the package are left to the package")
+	m.write(t, "var/lib/dpkg/info/pyruse.list", "/usr/bin/pyruse\n")
+	if r := m.run(t, vars{}); r.err == nil || !strings.Contains(r.out, "The package pyruse is installed. Remove it first") {
+		t.Errorf("they are not:\n%s", r.out)
+	}
+}
+
+// The role and `make install` say the same, of systemd before and from 253 on.
+func TestBinaryIsInstalledAsByMake(t *testing.T) {
+	need(t, "make")
+	for version, reload := range map[string]string{"252": "no", "253": "yes"} {
+		m := newMachine(t)
+		m.write(t, "var/lib/systemctl/version", version)
+		m.succeeds(t, vars{"pyruse_manage_service": false})
+		dest := t.TempDir()
+		output(t, "make", "-C", "..", "--no-print-directory", "install", "DESTDIR="+dest, "PREFIX=/usr", "BIN="+m.program, "NOTIFY_RELOAD="+reload)
+		compared := 0
+		err := filepath.WalkDir(dest, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			name := strings.TrimPrefix(path, dest)
+			switch {
+			case regexp.MustCompile(`^/usr/share/(man|bash-completion|zsh|fish)/`).MatchString(name):
+				return nil
+			case strings.HasPrefix(name, "/usr/share/pyruse/drop-ins/"):
+				return nil
+			case name == "/usr/share/pyruse/pyruse.json":
+				name = "/etc/pyruse/pyruse.json"
+			}
+			compared++
+			if readFile(t, path) != readFile(t, m.path(name)) {
+				t.Errorf("%s, for systemd %s:\n%s", name, version, cmp.Diff(readFile(t, path), readFile(t, m.path(name))))
+			}
+			return nil
+		})
+		if err != nil || compared == 0 {
+			t.Errorf("%d files were compared: %v", compared, err)
+		}
+		if exists(m.path("etc/systemd/system/multi-user.target.wants/pyruse.service")) {
+			t.Error("units were enabled, although only files were to be laid out")
+		}
+	}
+}
