@@ -54,7 +54,7 @@ run)
 		mount -o remount,bind,ro "$root/host"
 		mount --rbind /proc "$root/proc"
 		mount --rbind /dev "$root/dev"
-		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"
+		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 ANSIBLE_PIPELINING=true "$@"
 	' sh "$root" "$@"
 	;;
 *)
