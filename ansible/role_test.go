@@ -331,6 +331,7 @@ const (
 )
 
 func TestFirstRun(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	v := vars{
 		"pyruse_config": json.RawMessage(`{"neverBan": ["192.0.2.0/24"], "email": {"to": ["root@example.org", "Zoë <zoe@example.org>"], "from": "p@example.org",
@@ -426,6 +427,7 @@ func wantNoSecrets(t *testing.T, r result) {
 }
 
 func TestChanges(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	r := m.succeeds(t, vars{"pyruse_fragments": vars{"60-calls": calls, "70-called": called}})
 	wantText(t, m, "etc/pyruse/pyruse.json", readFile(t, "../cmd/pyruse/pyruse.json"))
@@ -494,6 +496,7 @@ func TestChanges(t *testing.T) {
 
 // What is refused, is refused before anything is changed, in check mode as well.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	// It needs a chain of the role's, so at first it has a fault.
 	m.write(t, "etc/pyruse.d/75-theirs.json", `{"actions": {"t": {"order": 100, "steps": [{"action": "action_noop", "then": "a"}]}}}`)
@@ -551,11 +554,19 @@ func TestFaults(t *testing.T) {
 
 // systemd 253 and the daemon agree on a reload without a helper; and without systemd, only files are laid out.
 func TestNewerSystemd(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.write(t, "var/lib/systemctl/version", "253")
 	r := m.succeeds(t, vars{"pyruse_manage_service": false})
 	wantDone(t, r)
 	wantAsMade(t, m, "yes")
+
+	t.Log("systemctl reload cannot fail there, so the daemon is asked; here is none")
+	r = m.run(t, vars{"pyruse_fragments": vars{"70-called": called}})
+	if r.err == nil || !slices.Contains(r.done, "start pyruse.service") ||
+		!regexp.MustCompile(`Make sure that the new configuration of pyruse is in force\] \*+\nfatal: .*"/usr/bin/pyruse", "reload"`).MatchString(r.out) {
+		t.Errorf("it is not, after %q:\n%s", r.done, r.out)
+	}
 }
 
 // wantAsMade compares what the role has installed with what `make install` does.
