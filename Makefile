@@ -82,7 +82,7 @@ run: build
 	@.ci/show
 
 test: setup-test
-	$(GO) test -race -tags $(TAGS) ./...
+	$(GO) test -race -timeout 20m -tags $(TAGS) ./...
 	@[ -n "$$NIXPKGS_LIB" ] || cat nix/tests/unchecked.txt
 
 deb: setup-deb
