@@ -83,14 +83,7 @@ func (l *Local) submit(ctx context.Context, conn net.Conn, m state.Mail) error {
 	server := SMTP{Host: host, TLS: NoTLS, Timeout: l.Timeout, Dialogue: l.Dialogue}
 	server.dial = func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 	given := m.To
-	m.To = make([]string, len(given))
-	for i, to := range given { // a user of this machine, whatever domain the sender has
-		m.To[i] = QualifyAddress(to, "localhost")
-	}
-	if m.From == "" {
-		m.From = l.sender()
-		m.Data = slices.Concat([]byte("From: "+m.From+"\n"), m.Data) // as the sendmail program would
-	}
+	l.qualify(&m)
 	err = server.Send(ctx, m)
 	var parts *SendError
 	if errors.As(err, &parts) {
@@ -103,23 +96,64 @@ func (l *Local) submit(ctx context.Context, conn net.Conn, m state.Mail) error {
 	return err
 }
 
-// sender returns the user who runs this, at the mail domain of the machine.
-func (l *Local) sender() string {
+// qualify gives all addresses a domain, as a mail server wants them, in the envelope and in the header (exim refuses others with "550
+// header syntax"). It does what the sendmail program would.
+func (l *Local) qualify(m *state.Mail) {
+	to := make([]string, len(m.To))
+	for i, a := range m.To {
+		to[i] = QualifyAddress(a, "localhost") // a user of this machine, whatever domain the sender has
+	}
+	if !slices.Equal(to, m.To) {
+		m.Data = setField(m.Data, "To", strings.Join(to, ",\n "))
+		m.To = to
+	}
+	if strings.Contains(m.From, "@") {
+		return
+	}
+	if m.From == "" {
+		m.From = l.user()
+	}
+	m.From += "@" + l.domain()
+	m.Data = setField(m.Data, "From", m.From)
+}
+
+// setField gives the header of a message a field in the place of those of that name.
+func setField(data []byte, name, value string) []byte {
+	header, body, _ := bytes.Cut(data, []byte("\n\n"))
+	out := []byte(name + ": " + value + "\n")
+	skip := false
+	for line := range bytes.Lines(slices.Concat(header, []byte("\n"))) {
+		if line[0] != ' ' && line[0] != '\t' { // not the rest of the field before
+			skip = len(line) > len(name) && line[len(name)] == ':' && strings.EqualFold(string(line[:len(name)]), name)
+		}
+		if !skip {
+			out = append(out, line...)
+		}
+	}
+	return slices.Concat(out, []byte("\n"), body)
+}
+
+// user is who runs this.
+func (*Local) user() string {
+	if u, err := user.Current(); err == nil && dotString(u.Username) {
+		return u.Username
+	}
+	return "pyruse"
+}
+
+// domain is the mail domain of the machine.
+func (l *Local) domain() string {
 	file := l.mailname
 	if file == "" {
 		file = "/etc/mailname" // mailname(5) of Debian: what its mail servers put in
 	}
-	name := "pyruse"
-	if u, err := user.Current(); err == nil && dotString(u.Username) {
-		name = u.Username
-	}
 	content, _ := os.ReadFile(file) // where there is none, the name of the machine will do
 	for _, domain := range []string{string(bytes.TrimSpace(content)), hostname()} {
 		if plainDomain(domain) && ascii(domain) && strings.Contains(domain, ".") {
-			return name + "@" + domain
+			return domain
 		}
 	}
-	return name + "@localhost"
+	return "localhost"
 }
 
 // LocalServer reports whether a mail server listens on this machine.

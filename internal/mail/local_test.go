@@ -75,7 +75,8 @@ func TestLocalConfinedGoesToTheServer(t *testing.T) {
 		Sendmail: Sendmail{Argv: []string{mailProgram(t, "sendmail", "exit 1", 0o755), "-t"}},
 		confined: func() bool { return true }, servers: []string{"127.0.0.1:1", address}, mailname: mailname,
 	}
-	if err := l.Send(t.Context(), state.Mail{Data: []byte("Subject: x\n\ntext\n"), To: []string{"root", "a@example.org"}}); err != nil {
+	data := "Subject: x\nTo: root,\n =?utf-8?q?J=C3=BCrgen?= <a@example.org>\nToo: far\n\nTo: text\n"
+	if err := l.Send(t.Context(), state.Mail{Data: []byte(data), To: []string{"root", "a@example.org"}}); err != nil {
 		t.Fatal(err)
 	}
 	<-done
@@ -83,7 +84,24 @@ func TestLocalConfinedGoesToTheServer(t *testing.T) {
 	if ok, _ := regexp.MatchString(`(?m)^MAIL FROM:<\S+@shop\.example\.org>.*\nRCPT TO:<root@localhost>\nRCPT TO:<a@example\.org>$`, said); !ok {
 		t.Errorf("the server heard\n%s", said)
 	}
-	if ok, _ := regexp.MatchString(`^From: \S+@shop\.example\.org\r?\nSubject: x`, server.message); !ok {
+	want := `^From: \S+@shop\.example\.org\nTo: root@localhost,\n a@example\.org\nSubject: x\nToo: far\n\nTo: text\n$`
+	if ok, _ := regexp.MatchString(want, strings.ReplaceAll(server.message, "\r", "")); !ok {
+		t.Errorf("the message is %q", server.message)
+	}
+}
+
+func TestLocalSenderWithoutDomain(t *testing.T) {
+	var server actor
+	address, done := serveActor(t, &server)
+	l := Local{
+		Sendmail: Sendmail{Argv: []string{mailProgram(t, "sendmail", "exit 1", 0o755)}},
+		confined: func() bool { return true }, servers: []string{address}, mailname: filepath.Join(t.TempDir(), "none"),
+	}
+	if err := l.Send(t.Context(), state.Mail{From: "watch", Data: []byte("from: Watch <watch>\n\ntext\n"), To: []string{"a@example.org"}}); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	if ok, _ := regexp.MatchString(`^From: watch@\S+\r?\n\r?\ntext`, server.message); !ok {
 		t.Errorf("the message is %q", server.message)
 	}
 }
