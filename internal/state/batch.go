@@ -141,7 +141,7 @@ func (t *Tx) putBans(b *Batch) error {
 }
 
 func (t *Tx) putCounters(counters []Counter) error {
-	var runs []byte
+	runs := []byte{} // nil would be NULL
 	for i := range counters {
 		c := &counters[i]
 		if len(c.Runs) == 0 && c.Grace == 0 {

@@ -118,6 +118,20 @@ func TestBatchComesBack(t *testing.T) {
 	}
 }
 
+// A counter that was reset for a while, and counts nothing, may be the first of a batch.
+func TestGraceAlone(t *testing.T) {
+	db := open(t, t.TempDir(), roomy)
+	want := Counter{Category: "ssh", Key: "s192.0.2.2", Grace: noon.UnixMicro()}
+	commit(t, db, &Batch{Counters: []Counter{want}})
+	var got []Counter
+	if err := db.Counters(func(c Counter) { got = append(got, c) }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Counter{want}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestFilesArePrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "s")
 	db := open(t, dir, roomy)
