@@ -2,11 +2,57 @@
 
 package testvm
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
 
-func TestInjected(t *testing.T) {
+// Real logins at the real sshd, with wrong passwords.
+func TestBanOfRealLogins(t *testing.T) {
 	g := installed(t)
-	g.guess(attacker, untilBan)
-	g.waitBanned(set4, attacker)
-	t.Log(g.remaining(set4, attacker), g.bansMade(attacker))
+	g.network()
+	// An hour is too long to wait for. The administrator's file of the same name counts.
+	g.sh(`sed 's/"banSeconds": 3600/"banSeconds": 45/' /usr/lib/pyruse.d/50-ssh.json > /etc/pyruse.d/50-ssh.json
+grep -q '"banSeconds": 45' /etc/pyruse.d/50-ssh.json && systemctl reload pyruse && systemctl start ssh`)
+	held := map[string]string{}
+	for _, s := range sides {
+		for _, from := range []string{s.attacker, s.other} {
+			held[from] = g.hold(s.host, from)
+		}
+	}
+	// sshd takes its time for a wrong password, so all try at once.
+	var script strings.Builder
+	for _, s := range sides {
+		for range untilBan {
+			fmt.Fprintf(&script, "ip netns exec outside timeout 60 sshpass -p wrong ssh -b %s -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"+
+				" -o PreferredAuthentications=password -o NumberOfPasswordPrompts=1 alice@%s true >/dev/null 2>&1 &\n", s.attacker, s.host)
+		}
+	}
+	g.sh(script.String() + "true")
+	for _, s := range sides {
+		g.eventually(90*time.Second, element(s.set, s.attacker))
+	}
+	twins(t, func(t *testing.T, s side) {
+		g := guest{g.machine, t}
+		if g.answersGoOn(held[s.attacker]) {
+			t.Errorf("the open connection of %s goes on", s.attacker)
+		}
+		if !g.answersGoOn(held[s.other]) {
+			t.Errorf("the open connection of %s, who did nothing, is cut", s.other)
+		}
+		g.cutOff(s)
+		g.notBanned(s.set, s.other)
+		if n := g.bansMade(s.attacker); n != 1 {
+			t.Errorf("%s was banned %d times", s.attacker, n)
+		}
+	})
+	// With the daemon stopped, only the kernel can lift a ban.
+	g.sh("systemctl stop pyruse")
+	twins(t, func(t *testing.T, s side) {
+		g := guest{g.machine, t}
+		g.eventually(time.Minute, "! "+element(s.set, s.attacker))
+		g.eventually(20*time.Second, reach(s.host, s.attacker))
+	})
 }

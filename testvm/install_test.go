@@ -31,7 +31,8 @@ func TestInstall(t *testing.T) {
 		if got := strings.Fields(g.sh("grep CapEff /proc/" + pid + "/status"))[1]; got != "0000000000001000" {
 			t.Errorf("it has the capabilities %s", got)
 		}
-		g.sh("systemctl show -p Result --value pyruse.service | grep -qx success; pyruse check; pyruse check --system")
+		g.sh("pyruse check")
+		g.sh("pyruse check --system")
 	})
 	t.Run("watchdog is alive", func(t *testing.T) {
 		g := guest{g.machine, t}
@@ -56,8 +57,9 @@ func TestInstall(t *testing.T) {
 			t.Logf("%s: exposure %s", unit, figure[1])
 		}
 	})
-	t.Run("the other sandboxed programs are found", func(t *testing.T) {
+	t.Run("units have no faults", func(t *testing.T) {
 		g := guest{g.machine, t}
-		g.sh("systemd-analyze verify /lib/systemd/system/pyruse.service /lib/systemd/system/pyruse-boot@.service")
+		// The machine has no man to look for the pages with.
+		g.sh("systemd-analyze verify --man=no /lib/systemd/system/pyruse.service /lib/systemd/system/pyruse-boot@.service")
 	})
 }
