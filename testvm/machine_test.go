@@ -171,7 +171,6 @@ func (m *machine) snapshot(order, snapshot string) error {
 
 // load brings the machine back to what it was when the snapshot was taken, but with the clock of today.
 func (m *machine) load(ctx context.Context, snapshot string) error {
-	m.disconnect()
 	if err := m.snapshot("loadvm", snapshot); err != nil {
 		return err
 	}
@@ -189,7 +188,8 @@ func (m *machine) setClock(ctx context.Context, to time.Time) error {
 	return err
 }
 
-// connect waits until the agent answers.
+// connect waits until the agent answers. The line is kept while the machine reboots: qemu does not notice that one was closed as long as
+// nobody in the machine has the port open, and takes no other meanwhile.
 func (m *machine) connect(ctx context.Context, within time.Duration) error {
 	return poll(ctx, within, func() error {
 		select {
@@ -198,29 +198,28 @@ func (m *machine) connect(ctx context.Context, within time.Duration) error {
 			return fatal{fmt.Errorf("qemu has ended: %w", err)}
 		default:
 		}
-		m.disconnect()
-		line, err := net.Dial("unix", filepath.Join(m.dir, "agent"))
-		if err != nil {
+		if err := m.dial(); err != nil {
 			return err
 		}
-		m.mu.Lock()
-		m.line = line
-		m.mu.Unlock()
-		go m.receive(line)
 		short, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		_, err = m.ask(short, frame.Request{})
+		_, err := m.ask(short, frame.Request{})
 		return err
 	})
 }
 
-func (m *machine) disconnect() {
+func (m *machine) dial() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.line != nil {
-		_ = m.line.Close()
-		m.line = nil
+		return nil
 	}
+	line, err := net.Dial("unix", filepath.Join(m.dir, "agent"))
+	if err == nil {
+		m.line = line
+		go m.receive(line)
+	}
+	return err
 }
 
 func (m *machine) receive(line net.Conn) {
@@ -295,7 +294,9 @@ func (m *machine) reboot(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reboot: %w", err)
 	}
-	_, err = m.ask(ctx, request("systemctl", "is-system-running", "--wait"))
+	long, cancel := context.WithTimeout(ctx, bootTime)
+	defer cancel()
+	_, err = m.ask(long, request("systemctl", "is-system-running", "--wait"))
 	return err
 }
 
