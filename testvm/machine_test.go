@@ -276,9 +276,10 @@ func (m *machine) reboot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := m.ask(ctx, request("systemctl", "reboot", "--no-block")); err != nil {
-		return err
-	}
+	// Its answer may be too late.
+	short, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_, _ = m.ask(short, request("systemctl", "reboot", "--no-block"))
 	err = poll(ctx, bootTime, func() error {
 		if err := m.connect(ctx, bootTime); err != nil {
 			return fatal{err}

@@ -148,4 +148,3 @@ systemctl daemon-reload; systemctl restart pyruse; pyruse mail retry --all`)
 		t.Error("the password is told")
 	}
 }
-
