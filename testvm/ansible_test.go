@@ -69,29 +69,22 @@ func TestAnsibleRole(t *testing.T) {
 	g.eventually(20*time.Second, "journalctl -q -u pyruse MESSAGE_ID=43bf3a885bfd425196e1f8b2b36581c5 | grep .")
 }
 
-// reachable plugs a network between this machine and the one in qemu into its hub, and returns the port here that leads there.
+// reachable returns a port here that leads to the port of the machine, until the end of the case.
 func (g guest) reachable(port string) string {
 	g.t.Helper()
-	for _, device := range []map[string]any{
-		{"type": "user", "id": "wan", "restrict": true, "hostfwd": []map[string]string{{"str": "tcp:127.0.0.1:0-10.0.2.15:" + port}}},
-		{"type": "hubport", "id": "wanport", "hubid": 0, "netdev": "wan"},
-	} {
-		if _, err := g.tell("netdev_add", device); err != nil {
-			g.t.Fatal(err)
-		}
+	if text, err := g.monitor("hostfwd_add wan tcp:127.0.0.1:0-10.0.2.15:" + port); err != nil || strings.TrimSpace(text) != "" {
+		g.t.Fatalf("forward a port: %v %s", err, text)
 	}
-	g.t.Cleanup(func() {
-		for _, id := range []string{"wanport", "wan"} {
-			if _, err := g.tell("netdev_del", map[string]any{"id": id}); err != nil {
-				g.t.Error(err)
-			}
-		}
-	})
 	table, err := g.monitor("info usernet")
 	found := regexp.MustCompile(`TCP\[HOST_FORWARD\]\s+\S+\s+127\.0\.0\.1\s+(\d+)`).FindStringSubmatch(table)
 	if err != nil || found == nil {
 		g.t.Fatalf("no port is forwarded: %v\n%s", err, table)
 	}
+	g.t.Cleanup(func() {
+		if _, err := g.monitor("hostfwd_remove wan tcp:127.0.0.1:" + found[1]); err != nil {
+			g.t.Error(err)
+		}
+	})
 	return found[1]
 }
 

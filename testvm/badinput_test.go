@@ -33,7 +33,7 @@ func (g guest) gaveUp(status, why string) {
 // said looks for the one message that says why, of the program or of systemd about it.
 func (g guest) said(why string) {
 	g.t.Helper()
-	out := g.sh("journalctl --sync; journalctl -q -b -o cat -u pyruse -p warning")
+	out := g.sh("journalctl --sync; journalctl -q -b -o cat -u pyruse")
 	n := 0
 	for line := range strings.Lines(out) {
 		if strings.Contains(line, why) {
@@ -76,7 +76,7 @@ func TestAnotherInstance(t *testing.T) {
 	if r.Code != 2 {
 		t.Errorf("exit status %d\n%s", r.Code, r.Stdout)
 	}
-	if !strings.Contains(string(r.Stdout), "another") && !strings.Contains(g.sh("journalctl -q -b -o cat SYSLOG_IDENTIFIER=pyruse -p err"), "another") {
+	if !strings.Contains(string(r.Stdout), "another") && !strings.Contains(g.sh("journalctl -q -b -o cat SYSLOG_IDENTIFIER=pyruse"), "another") {
 		t.Errorf("it does not say that another instance is running: %s", r.Stdout)
 	}
 	if state := g.settled(); state != "active" {
@@ -90,7 +90,7 @@ func TestCapabilityMissing(t *testing.T) {
 	g.dropIn("pyruse.service", "[Service]\nAmbientCapabilities=\nCapabilityBoundingSet=\n")
 	g.sh("systemctl restart pyruse; true")
 	g.guess(attacker, untilBan)
-	g.eventually(30*time.Second, "journalctl -q -b -u pyruse -p warning -o cat --grep CAP_NET_ADMIN | grep .")
+	g.eventually(30*time.Second, "journalctl -q -b -u pyruse -o cat --grep CAP_NET_ADMIN | grep .")
 	g.settled()
 	g.said("CAP_NET_ADMIN")
 	g.notBanned(set4, attacker)
@@ -103,7 +103,7 @@ func TestNoNftables(t *testing.T) {
 	g.rebooted()
 	g.sh("! lsmod | grep -q '^nf_tables'")
 	g.guess(attacker, untilBan)
-	g.eventually(30*time.Second, "journalctl -q -b -u pyruse -p warning -o cat --grep nf_tables | grep .")
+	g.eventually(30*time.Second, "journalctl -q -b -u pyruse -o cat --grep nf_tables | grep .")
 	g.settled()
 	g.said("nf_tables")
 }

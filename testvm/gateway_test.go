@@ -50,9 +50,9 @@ func TestGateway(t *testing.T) {
 `)
 	g.sh(`set -e
 ip netns add inside
-ip link add lan type veth peer name up netns inside
+ip link add lan type veth peer name eth0 netns inside
 ip addr add 10.9.0.1/24 dev lan; ip link set lan up
-ip -n inside addr add 10.9.0.2/24 dev up; ip -n inside link set up up; ip -n inside link set lo up
+ip -n inside addr add 10.9.0.2/24 dev eth0; ip -n inside link set eth0 up; ip -n inside link set lo up
 sysctl -q -w net.ipv4.ip_forward=1
 nft -f /root/gateway.nft
 systemd-run --quiet --unit=inside -p NetworkNamespacePath=/run/netns/inside python3 /root/service.py
