@@ -152,6 +152,7 @@ func (g guest) leaveTraces() {
 		"journal.export": "journalctl --no-pager -b -o export",
 		"ruleset.nft":    "nft list ruleset",
 		"status.txt":     "systemctl status --no-pager -l pyruse.service 'pyruse-boot@*' nftables.service; systemctl --failed --no-pager; pyruse bans; pyruse mail list",
+		"mail.txt":       "tail -n 200 /var/log/exim4/*log; exim4 -bp; tail -n 200 /var/mail/*",
 		"network.txt":    "ip addr; ip route; ip -6 route; ss -antp",
 	} {
 		r, err := g.ask(ctx, request("sh", "-c", script+" 2>&1"))
