@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/pyruse/pyruse/testvm/frame"
@@ -75,6 +76,8 @@ func start(ctx context.Context, i image, disk, snapshot string) (*machine, error
 	}
 	defer said.Close()
 	m.cmd.Stdout, m.cmd.Stderr = said, said
+	// A run that is broken off leaves no machine behind.
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := m.cmd.Start(); err != nil {
 		return nil, err
 	}
