@@ -43,7 +43,7 @@ func TestAnsibleRole(t *testing.T) {
 	if changed := p.run(vars); changed == 0 {
 		t.Error("the first run changed nothing")
 	}
-	g.waitActive("pyruse.service")
+	g.waitActive()
 	g.sh("grep -q 192.0.2.200 /etc/pyruse/pyruse.json && test -s /etc/pyruse.d/60-web.json && pyruse check")
 	g.guess(attacker, untilBan)
 	g.bannedOnce(attacker)
@@ -52,7 +52,7 @@ func TestAnsibleRole(t *testing.T) {
 		t.Errorf("the second run changed %d things", changed)
 	}
 
-	pid := g.property("pyruse.service", "MainPID")
+	pid := g.property("MainPID")
 	other := strings.Replace(vars, "192.0.2.200", "192.0.2.201", 1)
 	if changed := p.run(other, "--check", "--diff"); changed == 0 || !strings.Contains(p.out, "192.0.2.201") {
 		t.Errorf("the check mode does not show the change:\n%s", p.out)
@@ -63,7 +63,7 @@ func TestAnsibleRole(t *testing.T) {
 	}
 	g.sh("grep -q 192.0.2.201 /etc/pyruse/pyruse.json")
 	// Reloaded, not restarted.
-	if now := g.property("pyruse.service", "MainPID"); now != pid {
+	if now := g.property("MainPID"); now != pid {
 		t.Error("it was restarted")
 	}
 	g.eventually(20*time.Second, "journalctl -q -u pyruse MESSAGE_ID=43bf3a885bfd425196e1f8b2b36581c5 | grep .")

@@ -12,10 +12,10 @@ import (
 func (g guest) settled() string {
 	g.t.Helper()
 	g.eventually(90*time.Second, "systemctl show --value -p SubState pyruse | grep -Ex 'running|failed'")
-	if n := g.property("pyruse.service", "NRestarts"); n != "0" {
+	if n := g.property("NRestarts"); n != "0" {
 		g.t.Errorf("it was restarted %s times", n)
 	}
-	return g.property("pyruse.service", "ActiveState")
+	return g.property("ActiveState")
 }
 
 // gaveUp checks that it ended with the status, and said why in one line.
@@ -24,7 +24,7 @@ func (g guest) gaveUp(status, why string) {
 	if state := g.settled(); state != "failed" {
 		g.t.Errorf("it is %s", state)
 	}
-	if got := g.property("pyruse.service", "ExecMainStatus"); got != status {
+	if got := g.property("ExecMainStatus"); got != status {
 		g.t.Errorf("exit status %s instead of %s", got, status)
 	}
 	g.said(why)
@@ -64,7 +64,7 @@ func TestFolderOfSomebodyElse(t *testing.T) {
 
 func TestCredentialMissing(t *testing.T) {
 	g := installed(t)
-	g.dropIn("pyruse.service", "[Service]\nLoadCredential=mail-password:/root/there-is-none\n")
+	g.dropIn("[Service]\nLoadCredential=mail-password:/root/there-is-none\n")
 	g.sh("systemctl restart pyruse; true")
 	// 243 is systemd's own: CREDENTIALS.
 	g.gaveUp("243", "Failed to set up credentials")
@@ -87,7 +87,7 @@ func TestAnotherInstance(t *testing.T) {
 // Without the right to change the firewall, it watches on and says what is missing.
 func TestCapabilityMissing(t *testing.T) {
 	g := installed(t)
-	g.dropIn("pyruse.service", "[Service]\nAmbientCapabilities=\nCapabilityBoundingSet=\n")
+	g.dropIn("[Service]\nAmbientCapabilities=\nCapabilityBoundingSet=\n")
 	g.sh("systemctl restart pyruse; true")
 	g.guess(attacker, untilBan)
 	g.eventually(30*time.Second, "journalctl -q -b -u pyruse -o cat --grep CAP_NET_ADMIN | grep .")

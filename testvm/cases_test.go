@@ -127,7 +127,7 @@ func (g guest) copyDeb() {
 
 func (g guest) keepInstalled() {
 	g.t.Helper()
-	g.waitActive("pyruse.service")
+	g.waitActive()
 	g.sh("sync; journalctl --sync")
 	if err := g.save("installed"); err != nil {
 		g.t.Fatal(err)
@@ -203,11 +203,11 @@ func (g guest) put(path string, mode os.FileMode, content string) {
 	}
 }
 
-// dropIn changes a unit as `systemctl edit` does.
-func (g guest) dropIn(unit, text string) {
+// dropIn changes the unit as `systemctl edit` does.
+func (g guest) dropIn(text string) {
 	g.t.Helper()
-	g.sh("mkdir -p /etc/systemd/system/" + unit + ".d")
-	g.put("/etc/systemd/system/"+unit+".d/test.conf", 0o644, text)
+	g.sh("mkdir -p /etc/systemd/system/pyruse.service.d")
+	g.put("/etc/systemd/system/pyruse.service.d/test.conf", 0o644, text)
 	g.sh("systemctl daemon-reload")
 }
 
@@ -228,14 +228,16 @@ func (g guest) eventually(within time.Duration, script string) string {
 	return string(last.Stdout)
 }
 
-func (g guest) waitActive(unit string) {
+// waitActive waits until the daemon is up.
+func (g guest) waitActive() {
 	g.t.Helper()
-	g.eventually(time.Minute, "systemctl is-active --quiet "+unit)
+	g.eventually(time.Minute, "systemctl is-active --quiet pyruse")
 }
 
-func (g guest) property(unit, name string) string {
+// property is one of the daemon's unit.
+func (g guest) property(name string) string {
 	g.t.Helper()
-	return strings.TrimSpace(g.sh("systemctl show --value -p " + name + " " + unit))
+	return strings.TrimSpace(g.sh("systemctl show --value -p " + name + " pyruse"))
 }
 
 func (g guest) number(script string) int {

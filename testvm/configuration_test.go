@@ -21,7 +21,7 @@ func (g guest) scan(address string) {
 
 func TestFragments(t *testing.T) {
 	g := marked(t)
-	pid := g.property("pyruse.service", "MainPID")
+	pid := g.property("MainPID")
 
 	g.fragment("40-web.json", webRule)
 	g.sh("systemctl reload pyruse")
@@ -59,7 +59,7 @@ func TestFragments(t *testing.T) {
 	g.guess("203.0.113.10", untilBan)
 	g.bannedOnce("203.0.113.10")
 
-	if now := g.property("pyruse.service", "MainPID"); now != pid {
+	if now := g.property("MainPID"); now != pid {
 		t.Error("it was restarted meanwhile")
 	}
 }

@@ -16,7 +16,7 @@ func (g guest) exactly(address string, harm func()) {
 	g.handled()
 	harm()
 	g.guess(address, 1)
-	g.waitActive("pyruse.service")
+	g.waitActive()
 	g.handled()
 	g.notBanned(set4, address)
 	g.guess(address, 1)
@@ -55,7 +55,7 @@ func marked(t *testing.T) guest {
 func (g guest) waitRestarted() {
 	g.t.Helper()
 	g.eventually(time.Minute, `[ "$(systemctl show --value -p NRestarts pyruse)" = 1 ]`)
-	g.waitActive("pyruse.service")
+	g.waitActive()
 }
 
 func TestKill(t *testing.T) {
@@ -93,7 +93,7 @@ func TestOutOfMemory(t *testing.T) {
 
 func TestHang(t *testing.T) {
 	g := marked(t)
-	g.dropIn("pyruse.service", "[Service]\nWatchdogSec=5\n")
+	g.dropIn("[Service]\nWatchdogSec=5\n")
 	g.sh("systemctl restart pyruse")
 	g.exactly(attacker, func() {
 		g.sh("systemctl kill --kill-whom=main --signal=STOP pyruse")
@@ -132,7 +132,7 @@ systemctl start pyruse`)
 		g.bannedOnce(address)
 		g.sh("pyruse bans | grep -wF " + address)
 	}
-	if n := g.property("pyruse.service", "NRestarts"); n != "0" {
+	if n := g.property("NRestarts"); n != "0" {
 		t.Errorf("it was restarted %s times", n)
 	}
 }
@@ -189,7 +189,7 @@ func TestClockStep(t *testing.T) {
 			if left := g.remaining(set4, attacker); left < 3500 || left > 3610 {
 				t.Errorf("the ban lasts for %d seconds instead of an hour", left)
 			}
-			g.waitActive("pyruse.service")
+			g.waitActive()
 		})
 	}
 }

@@ -106,7 +106,7 @@ func makeImage(ctx context.Context) (image, error) {
 	if err != nil {
 		return image{}, err
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 	agent := filepath.Join(work, "agent")
 	if err := command(ctx, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", agent, "./agent"); err != nil {
 		return image{}, err
@@ -138,7 +138,7 @@ func cacheDir() (string, error) {
 func recipeHash(agent []byte) string {
 	h := sha256.New()
 	// fmt prints maps in the order of their keys.
-	fmt.Fprint(h, packages, excluded, files, finish, diskSize, machineArgs(image{dir: "/"}, "/"), "\n")
+	_, _ = fmt.Fprint(h, packages, excluded, files, finish, diskSize, machineArgs(image{dir: "/"}, "/"), "\n")
 	h.Write(agent)
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }

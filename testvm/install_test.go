@@ -23,10 +23,10 @@ func TestInstall(t *testing.T) {
 				t.Errorf("%s is %s", unit, got)
 			}
 		}
-		if got := g.property("pyruse.service", "User"); got != "pyruse" {
+		if got := g.property("User"); got != "pyruse" {
 			t.Errorf("it runs as %q", got)
 		}
-		pid := g.property("pyruse.service", "MainPID")
+		pid := g.property("MainPID")
 		// 1000 is CAP_NET_ADMIN alone.
 		if got := strings.Fields(g.sh("grep CapEff /proc/" + pid + "/status"))[1]; got != "0000000000001000" {
 			t.Errorf("it has the capabilities %s", got)
@@ -37,8 +37,8 @@ func TestInstall(t *testing.T) {
 	})
 	t.Run("watchdog is alive", func(t *testing.T) {
 		g := guest{g.machine, t}
-		first := g.property("pyruse.service", "WatchdogTimestampMonotonic")
-		if first == "0" || g.property("pyruse.service", "WatchdogUSec") == "0" {
+		first := g.property("WatchdogTimestampMonotonic")
+		if first == "0" || g.property("WatchdogUSec") == "0" {
 			t.Fatal("systemd has no watchdog on it")
 		}
 		g.eventually(70*time.Second, "[ \"$(systemctl show --value -p WatchdogTimestampMonotonic pyruse.service)\" != "+first+" ]")

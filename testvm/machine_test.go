@@ -74,7 +74,7 @@ func start(ctx context.Context, i image, disk, snapshot string) (*machine, error
 	if err != nil {
 		return nil, err
 	}
-	defer said.Close()
+	defer func() { _ = said.Close() }()
 	m.cmd.Stdout, m.cmd.Stderr = said, said
 	// A run that is broken off leaves no machine behind.
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -128,7 +128,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
 chown Debian-exim /srv/mail/key; chmod 0600 /srv/mail/key; chmod 0644 /srv/mail/cert
 mkdir -p /etc/ssl/certs && cat /srv/mail/cert >> /etc/ssl/certs/ca-certificates.crt
 systemd-run --quiet --unit=submission exim4 -C /root/submission.conf -bdf`)
-	g.dropIn("pyruse.service", "[Service]\nLoadCredential=mail-password:/root/mail-password\n")
+	g.dropIn("[Service]\nLoadCredential=mail-password:/root/mail-password\n")
 	g.eventually(20*time.Second, "nc -z 192.0.2.25 587")
 	g.sh("systemctl restart pyruse")
 

@@ -59,7 +59,7 @@ useradd -r -s /usr/sbin/nologin -d /var/lib/pyruse pyruse`)
 	g.rebooted()
 	g.sh(element(set4, attacker))
 	g.order()
-	g.waitActive("pyruse.service")
+	g.waitActive()
 	g.bannedOnce(attacker)
 }
 
@@ -91,7 +91,7 @@ func rendered(t *testing.T) map[string]json.RawMessage {
 		}
 		env = append(env, name+"="+path)
 	}
-	conf := "build-users-group =\nsandbox = false\nsubstituters =\n"
+	conf := "build-users-group =\nsandbox = false\nsubstituters =\n" //nolint:misspell // it is their word
 	if err := os.WriteFile(filepath.Join(dir, "conf", "nix.conf"), []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
 	}

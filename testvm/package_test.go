@@ -25,10 +25,10 @@ sed -i '1i // The next version has another main file.' /root/next/etc/pyruse/pyr
 sed -i 's/"banSeconds": 3600/"banSeconds": 7200/' /root/next/usr/lib/pyruse.d/50-ssh.json
 chmod -R go-w /root/next
 dpkg-deb -Znone -b /root/next /root/next.deb`)
-	pid := g.property("pyruse.service", "MainPID")
+	pid := g.property("MainPID")
 	g.sh(apt + "install /root/next.deb")
-	g.waitActive("pyruse.service")
-	if g.property("pyruse.service", "MainPID") == pid {
+	g.waitActive()
+	if g.property("MainPID") == pid {
 		t.Error("the old program still runs")
 	}
 	g.sh("grep -q 203.0.113.200 /etc/pyruse/pyruse.json")
@@ -57,7 +57,7 @@ func TestRemoveAndPurge(t *testing.T) {
 	g.sh("test -s /var/lib/pyruse/pyruse.db && test -s /etc/pyruse/pyruse.json && test -s /etc/pyruse.d/60-mine.json && ! test -e /usr/bin/pyruse")
 
 	g.sh(apt + "install " + debInside)
-	g.waitActive("pyruse.service")
+	g.waitActive()
 	g.waitBanned(set4, attacker)
 	if n := g.bansMade(attacker); n != 1 {
 		t.Errorf("%s was banned %d times", attacker, n)
@@ -91,7 +91,7 @@ func TestFromPyruse2(t *testing.T) {
 }`)
 	g.copyDeb()
 	g.sh(apt + "install " + debInside)
-	g.waitActive("pyruse.service")
+	g.waitActive()
 	g.waitBanned(set4, attacker)
 	g.waitBanned(set4, "203.0.113.6")
 	if left := g.remaining(set4, attacker); left < 1500 || left > 1810 {

@@ -31,7 +31,7 @@ func TestReboot(t *testing.T) {
 			t.Errorf("%s was banned %d times", s.attacker, n)
 		}
 	})
-	g.waitActive("pyruse.service")
+	g.waitActive()
 	if after := g.sh("pyruse bans --format json"); after != before {
 		t.Errorf("bans before:\n%s\nafter:\n%s", before, after)
 	}
