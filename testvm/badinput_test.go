@@ -92,7 +92,7 @@ func TestCapabilityMissing(t *testing.T) {
 	g.guess(attacker, untilBan)
 	g.eventually(30*time.Second, "journalctl -q -b -u pyruse -o cat --grep CAP_NET_ADMIN | grep .")
 	g.settled()
-	g.said("CAP_NET_ADMIN")
+	g.said(`nft set "inet pyruse ban4": `)
 	g.notBanned(set4, attacker)
 }
 
