@@ -13,6 +13,7 @@ s = socket.create_server(("10.9.0.2", 7778))
 while True:
     c, (address, port) = s.accept()
     print(f"wrong password from {address} port {port}", flush=True)
+    c.recv(10)
     c.sendall(b"no\n")
     c.close()
 `

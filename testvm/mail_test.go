@@ -58,7 +58,7 @@ func TestSendmailInTheSandbox(t *testing.T) {
 		{"exim listens", `{"to": ["root"]}`, "systemctl start exim4"},
 		{"exim with the drop-in", `{"to": ["root"]}`,
 			"install -D -m 644 -t /etc/systemd/system/pyruse.service.d /usr/share/pyruse/drop-ins/sendmail.conf; systemctl daemon-reload"},
-		{"msmtp", `{"from": "pyruse@machine", "to": ["root"], "sendmail": ["/usr/bin/msmtp", "--host=127.0.0.1", "--from=pyruse@machine", "-t"]}`,
+		{"msmtp", `{"from": "pyruse@machine", "to": ["root@machine"], "sendmail": ["/usr/bin/msmtp", "--host=127.0.0.1", "--from=pyruse@machine", "-t"]}`,
 			"systemctl start exim4"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
