@@ -140,7 +140,7 @@ systemd-run --quiet --unit=submission exim4 -C /root/submission.conf -bdf`)
 	g.sh(`set -e
 install -D -m 644 -t /etc/systemd/system/pyruse.service.d /usr/share/pyruse/drop-ins/network.conf
 systemctl daemon-reload; systemctl restart pyruse; pyruse mail retry --all`)
-	g.eventually(60*time.Second, "grep 'This is early' /srv/mail/inbox")
+	g.eventually(150*time.Second, "grep 'This is early' /srv/mail/inbox")
 	g.sh("grep -q 'A=plain:bob' /srv/mail/log-main && grep -q 'X=TLS' /srv/mail/log-main")
 	if n := g.number("grep -c '^From ' /srv/mail/inbox"); n != 1 {
 		t.Errorf("the mail came %d times", n)
