@@ -115,7 +115,7 @@ plain:
 func TestSubmission(t *testing.T) {
 	g := mails(t, `{"from": "pyruse@example.org", "to": ["root@example.org"],
   "smtp": {"host": "mail.example.org", "username": "bob", "passwordCredential": "mail-password"}}`)
-	g.put("/root/submission.conf", 0o644, submission)
+	g.put("/etc/submission.conf", 0o644, submission)
 	g.put("/root/mail-password", 0o600, "two words\n")
 	g.sh(`set -e
 ip link add dummy0 type dummy && ip addr add 192.0.2.25/32 dev dummy0 && ip link set dummy0 up
@@ -127,7 +127,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
   -addext subjectAltName=DNS:mail.example.org -keyout /srv/mail/key -out /srv/mail/cert 2>/dev/null
 chown Debian-exim /srv/mail/key; chmod 0600 /srv/mail/key; chmod 0644 /srv/mail/cert
 mkdir -p /etc/ssl/certs && cat /srv/mail/cert >> /etc/ssl/certs/ca-certificates.crt
-systemd-run --quiet --unit=submission exim4 -C /root/submission.conf -bdf`)
+systemd-run --quiet --unit=submission exim4 -C /etc/submission.conf -bdf`)
 	g.dropIn("[Service]\nLoadCredential=mail-password:/root/mail-password\n")
 	g.eventually(20*time.Second, "nc -z 192.0.2.25 587")
 	g.sh("systemctl restart pyruse")
@@ -140,7 +140,7 @@ systemd-run --quiet --unit=submission exim4 -C /root/submission.conf -bdf`)
 	g.sh(`set -e
 install -D -m 644 -t /etc/systemd/system/pyruse.service.d /usr/share/pyruse/drop-ins/network.conf
 systemctl daemon-reload; systemctl restart pyruse; pyruse mail retry --all`)
-	g.eventually(150*time.Second, "grep 'This is early' /srv/mail/inbox")
+	g.eventually(60*time.Second, "grep 'This is early' /srv/mail/inbox")
 	g.sh("grep -q 'A=plain:bob' /srv/mail/log-main && grep -q 'X=TLS' /srv/mail/log-main")
 	if n := g.number("grep -c '^From ' /srv/mail/inbox"); n != 1 {
 		t.Errorf("the mail came %d times", n)
