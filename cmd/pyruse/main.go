@@ -25,17 +25,20 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := newRoot().ExecuteContext(ctx)
+	stderr := standardError(os.Stderr, os.Getenv("JOURNAL_STREAM"))
+	root := newRoot()
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, app.ErrConfig), errors.Is(err, app.ErrUnready):
 		if text := withoutMarks(err); text != "" {
-			fmt.Fprintln(os.Stderr, "pyruse:", text)
+			_, _ = fmt.Fprintln(stderr, "pyruse:", text) // there is no other place
 		}
 		return exitConfig
 	default:
-		fmt.Fprintln(os.Stderr, "pyruse:", withoutMarks(err))
+		_, _ = fmt.Fprintln(stderr, "pyruse:", withoutMarks(err))
 		return exitFailure
 	}
 }
