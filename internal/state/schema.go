@@ -111,18 +111,38 @@ func (d *DB) migrate() error {
 		return fmt.Errorf("it was written by a newer Pyruse (schema %d, this one knows %d): upgrade Pyruse, or move the file away",
 			version, len(migrations))
 	}
-	for ; version < len(migrations); version++ {
-		tx, err := d.writer.Begin()
-		if err != nil {
+	for version < len(migrations) {
+		var err error
+		if version, err = d.migrateOnce(); err != nil {
 			return err
-		}
-		if _, err := tx.Exec(migrations[version] + fmt.Sprintf("; PRAGMA user_version = %d", version+1)); err != nil {
-			_ = tx.Rollback() // the first error is the one to tell
-			return fmt.Errorf("migrate to schema %d: %w", version+1, err)
-		}
-		if err := tx.Commit(); err != nil {
-			return fmt.Errorf("migrate to schema %d: %w", version+1, err)
 		}
 	}
 	return nil
+}
+
+// migrateOnce applies the next migration, and returns the schema that the file has then. Boot mode and the daemon may both be at it, so
+// which one is next is asked under the lock of the transaction.
+func (d *DB) migrateOnce() (version int, err error) {
+	tx, err := d.writer.Begin()
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if err != nil {
+			_ = tx.Rollback() // the first error is the one to tell
+		}
+	}()
+	if err := tx.QueryRow("PRAGMA user_version").Scan(&version); err != nil {
+		return 0, err
+	}
+	if version < len(migrations) {
+		if _, err := tx.Exec(migrations[version] + fmt.Sprintf("; PRAGMA user_version = %d", version+1)); err != nil {
+			return 0, fmt.Errorf("migrate to schema %d: %w", version+1, err)
+		}
+		version++
+	}
+	if err := tx.Commit(); err != nil {
+		return 0, fmt.Errorf("migrate to schema %d: %w", version, err)
+	}
+	return version, nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,6 +130,27 @@ func TestGraceAlone(t *testing.T) {
 	}
 	if diff := cmp.Diff([]Counter{want}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Boot mode and the daemon may start at the same time, and both find a database that is not there yet.
+func TestOpenedByTwoAtOnce(t *testing.T) {
+	for range 20 {
+		dir := t.TempDir()
+		var both sync.WaitGroup
+		for range 4 {
+			both.Go(func() {
+				db, aside, err := Open(dir, roomy, noon)
+				if err != nil || aside != "" {
+					t.Errorf("Open: set aside %q, error %v", aside, err)
+					return
+				}
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
 	}
 }
 
