@@ -301,7 +301,7 @@ func (g guest) remaining(set, address string) int {
 import json, sys
 for o in json.load(sys.stdin)["nftables"]:
     for e in o.get("set", {}).get("elem", []):
-        if e["elem"]["val"] == sys.argv[1]: print(e["elem"]["expires"])' %s`, set, address))
+        if isinstance(e, dict) and e["elem"]["val"] == sys.argv[1]: print(e["elem"]["expires"])' %s`, set, address))
 }
 
 // bansMade is how many times the log says that the address was banned.
