@@ -35,6 +35,8 @@ func (s *service) unready(err error) error {
 // permission says what a user lacks that may not open the next part.
 func (s *service) permission(user string) string {
 	switch {
+	case s.current.Load() == nil: // there is no configuration yet, and no folder of it
+		return "who must be allowed to"
 	case s.db == nil:
 		return fmt.Sprintf("to whom the folder and all in it must belong: chown -R %s: %s", user, s.settings().Storage)
 	case s.changed == nil: // the journal is not followed yet

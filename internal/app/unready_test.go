@@ -11,6 +11,14 @@ import (
 	"github.com/pyruse/pyruse/internal/state"
 )
 
+// Before there is a configuration, it is not known where the state is.
+func TestUnreadyWithoutConfiguration(t *testing.T) {
+	var s service
+	if err := s.unready(fs.ErrPermission); !errors.Is(err, ErrUnready) || !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("%v, want ErrUnready", err)
+	}
+}
+
 func TestUnready(t *testing.T) {
 	denied := &fs.PathError{Op: "open", Path: "/var/lib/pyruse/pyruse.lock", Err: fs.ErrPermission}
 	full := errors.New("no space left on device")
