@@ -38,7 +38,7 @@ func run() int {
 		}
 		return exitConfig
 	default:
-		_, _ = fmt.Fprintln(stderr, "pyruse:", withoutMarks(err))
+		_, _ = fmt.Fprintln(stderr, "pyruse:", withoutMarks(err)) // nor here
 		return exitFailure
 	}
 }

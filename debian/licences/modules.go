@@ -75,7 +75,6 @@ type work struct {
 // list asks Go what is linked into the program, sorted by path.
 func list(folder string) ([]source, error) {
 	const fields = "Dir,Standard,Goroot,Root,Module,GoFiles,CgoFiles,CFiles,HFiles,SFiles"
-	//nolint:gosec // the name of the program is fixed, but for the environment
 	cmd := exec.Command("go", "list", "-deps", "-tags", "libsqlite3", "-json="+fields, "./cmd/pyruse")
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=1", "GOFLAGS=")
@@ -167,7 +166,7 @@ func read(s source) (work, error) {
 		if s.path == std {
 			break
 		}
-		text, err := os.ReadFile(file) //nolint:gosec // Go itself names the file
+		text, err := os.ReadFile(file)
 		if err != nil {
 			return work{}, err
 		}
