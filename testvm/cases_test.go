@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -25,26 +24,6 @@ const (
 	debInside = "/root/pyruse.deb"
 )
 
-// One machine serves all cases, one after the other.
-var shared struct {
-	once      sync.Once
-	err       error
-	vm        *machine
-	disk      string
-	installed bool
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if shared.vm != nil {
-		shared.vm.stop()
-	}
-	if shared.disk != "" {
-		_ = os.RemoveAll(filepath.Dir(shared.disk))
-	}
-	os.Exit(code)
-}
-
 func logf(format string, args ...any) { fmt.Fprintf(os.Stderr, "testvm: "+format+"\n", args...) }
 
 // A guest is the machine in the hands of one case.
@@ -56,53 +35,28 @@ type guest struct {
 // blank is the machine without Pyruse.
 func blank(t *testing.T) guest {
 	t.Helper()
-	shared.once.Do(func() { shared.vm, shared.disk, shared.err = startShared(context.Background()) })
-	if shared.err != nil {
-		t.Fatal(shared.err)
-	}
-	return from(t, "ready")
-}
-
-func startShared(ctx context.Context) (*machine, string, error) {
-	i, err := makeImage(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	dir, err := os.MkdirTemp("", "pyruse-testvm-")
-	if err != nil {
-		return nil, "", err
-	}
-	disk := filepath.Join(dir, "disk.qcow2")
-	if err := command(ctx, nil, "cp", "--reflink=auto", "--sparse=always", i.disk(), disk); err != nil {
-		return nil, disk, err
-	}
-	m, err := start(ctx, i, disk, "ready")
-	return m, disk, err
-}
-
-func from(t *testing.T, snapshot string) guest {
-	t.Helper()
-	g := guest{shared.vm, t}
-	if err := g.load(t.Context(), snapshot); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			g.leaveTraces()
-		}
-	})
-	return g
+	t.Parallel()
+	return take(t).from("ready")
 }
 
 // installed is the machine with the package installed and running, and otherwise as Debian left it.
 func installed(t *testing.T) guest {
 	t.Helper()
-	g := blank(t)
-	if !shared.installed {
-		g.install()
+	t.Parallel()
+	g := take(t)
+	if !g.installed {
+		g.from("ready").install()
 		g.keepInstalled()
 	}
-	return from(t, "installed")
+	return g.from("installed")
+}
+
+func (g guest) from(snapshot string) guest {
+	g.t.Helper()
+	if err := g.load(g.t.Context(), snapshot); err != nil {
+		g.t.Fatal(err)
+	}
+	return g
 }
 
 func (g guest) install() string {
@@ -132,7 +86,7 @@ func (g guest) keepInstalled() {
 	if err := g.save("installed"); err != nil {
 		g.t.Fatal(err)
 	}
-	shared.installed = true
+	g.installed = true
 }
 
 // leaveTraces writes what the machine says of itself into files, for who has to find out why the case failed.

@@ -162,6 +162,7 @@ func TestJournalGone(t *testing.T) {
 
 // Lines are ten minutes of their own time apart, so an hour forward makes the lines before it old. An hour back, nothing is lost.
 func TestClockStep(t *testing.T) {
+	t.Parallel()
 	for _, step := range []struct {
 		name   string
 		by     time.Duration

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // What the machine is made of. A change here, or in the agent, makes a new image.
@@ -120,11 +121,34 @@ func makeImage(ctx context.Context) (image, error) {
 		return image{}, err
 	}
 	made := image{dir: filepath.Join(cache, recipeHash(program))}
-	if _, err := os.Stat(made.dir); err == nil {
+	if err := os.Chtimes(made.dir, time.Time{}, time.Now()); err == nil {
 		return made, nil
 	}
 	logf("no image for this recipe in %s: making one, which takes about two minutes", cache)
+	if err := forget(cache); err != nil {
+		return image{}, err
+	}
 	return made, build(ctx, work, agent, made)
+}
+
+// An image takes half a GiB, and is of no use to anybody when the recipe has changed for good.
+const keepUnused = 7 * 24 * time.Hour
+
+// forget removes the images from the cache that nobody has used for a long time.
+func forget(cache string) error {
+	images, err := filepath.Glob(filepath.Join(cache, "*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range images {
+		if info, err := os.Stat(dir); err != nil || time.Since(info.ModTime()) < keepUnused {
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func cacheDir() (string, error) {
@@ -192,7 +216,11 @@ func build(ctx context.Context, work, agent string, made image) error {
 
 // bootOnce takes the snapshot "ready": the machine is up, and idle.
 func bootOnce(ctx context.Context, i image) error {
-	m, err := start(ctx, i, i.disk(), "")
+	dir, err := os.MkdirTemp("", "pyruse-testvm-")
+	if err != nil {
+		return err
+	}
+	m, err := start(ctx, i, dir, i.disk(), "")
 	if err != nil {
 		return err
 	}
