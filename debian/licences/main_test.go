@@ -100,6 +100,7 @@ func TestRenderNamesEachTextOnce(t *testing.T) {
 		{path: "github.com/a/one", licence: "Expat", holders: []string{"2020 A", "2021 B"}, text: "Do what\nyou like.\n\nReally."},
 		{path: "github.com/b/two", licence: "Expat", holders: []string{"2020 B"}, text: "Do what you\nlike. Really."},
 		{path: "github.com/c/three", licence: "Expat", holders: []string{"2020 C"}, text: "Do not."},
+		{path: "github.com/c/four", licence: "Expat", holders: []string{"2020 C"}, text: "Do what we like."},
 	})
 	for _, want := range []string{
 		"\nFiles: vendor/github.com/a/one/*\nCopyright: 2020 A\n           2021 B\nLicense: Expat\n\n",
@@ -107,6 +108,7 @@ func TestRenderNamesEachTextOnce(t *testing.T) {
 		"\nFiles: vendor/github.com/c/three/*\nCopyright: 2020 C\nLicense: Expat~c\n\n",
 		"\nLicense: Expat\n Do what\n you like.\n .\n Really.\n",
 		"\nLicense: Expat~c\n Do not.\n",
+		"\nLicense: Expat~c-2\n Do what we like.\n",
 	} {
 		if strings.Count(got, want) != 1 {
 			t.Errorf("want %q once in\n%s", want, got)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -54,13 +55,13 @@ func render(works []work) string {
 	var b, licences strings.Builder
 	b.WriteString(head)
 	licences.WriteString(gpl + "\n" + apache)
-	names := map[string]string{}
+	names, taken := map[string]string{}, map[string]bool{}
 	for _, w := range works {
 		name := w.licence
 		if w.text != "" {
 			key := w.licence + "\n" + fold(w.text)
 			if names[key] == "" {
-				names[key] = free(names, w)
+				names[key] = free(taken, w)
 				fmt.Fprintf(&licences, "\nLicense: %s\n%s", names[key], paragraph(w.text))
 			}
 			name = names[key]
@@ -75,14 +76,17 @@ func render(works []work) string {
 }
 
 // free returns the name of the licence, with where the module comes from behind it if another text has that name already.
-func free(names map[string]string, w work) string {
-	for _, name := range names {
-		if name == w.licence {
-			origin := strings.TrimPrefix(w.path, "github.com/")
-			return w.licence + "~" + strings.SplitN(origin, "/", 2)[0]
+func free(taken map[string]bool, w work) string {
+	origin, _, _ := strings.Cut(strings.TrimPrefix(w.path, "github.com/"), "/")
+	name := w.licence
+	for n := 1; taken[name]; n++ {
+		name = w.licence + "~" + origin
+		if n > 1 {
+			name += "-" + strconv.Itoa(n)
 		}
 	}
-	return w.licence
+	taken[name] = true
+	return name
 }
 
 // paragraph writes a text as the continuation of a field.
