@@ -1,10 +1,11 @@
 # make run      build, and show what the first configuration would have done on this machine's journal
 # make test     all tests: unit, golden, and live ones against a real journald and real nftables
 # make deb      build the Debian package, bin/pyruse_*.deb
-# make test-deb lintian, the licences, a second build with the same bytes, the maintainer scripts, piuparts (needs root)
+# make test-deb lintian, the licences, a second build with the same bytes, the maintainer scripts, an installation under a systemd, piuparts
+#               (needs root)
 # make test-vm  install that package on a Debian in qemu, and try all that needs a whole machine (needs root)
 # make bench    the figures of docs/benchmarks/README.md
-# make lint     golangci-lint, with the import directions of the rooms
+# make lint     golangci-lint, with the import directions of the rooms; shellcheck
 # make fuzz     every fuzz target for FUZZTIME each
 # make build    only build bin/pyruse
 # make install  put the program, man pages, JSON Schemas, shell completions, systemd units and the rules that come with
@@ -24,7 +25,7 @@ PREFIX      ?= /usr/local
 LDFLAGS     := -X main.version=$(VERSION)
 export CGO_ENABLED := 1
 
-.PHONY: build install run test deb test-deb test-vm bench lint fuzz clean setup-build setup-test setup-deb setup-vm
+.PHONY: build install run test deb test-deb test-vm bench lint fuzz clean setup-build setup-test setup-lint setup-deb setup-vm
 .DEFAULT_GOAL := build
 
 setup-build:
@@ -32,6 +33,9 @@ setup-build:
 
 setup-test:
 	@.ci/setup build test
+
+setup-lint:
+	@.ci/setup build lint
 
 setup-deb:
 	@.ci/setup build deb
@@ -71,7 +75,7 @@ install: $(BIN)
 	$(BIN) completion fish       | install -m 0644 /dev/stdin '$(DEST)/share/fish/vendor_completions.d/pyruse.fish'
 	install -d '$(DEST)/lib/systemd/system' '$(DEST)/lib/sysusers.d' '$(DEST)/lib/tmpfiles.d' '$(RULES)' '$(DEST)/share/pyruse/drop-ins'
 	for unit in pyruse.service pyruse-boot@.service; do \
-	  cat cmd/pyruse/systemd/$$unit | $(UNIT) | install -m 0644 /dev/stdin "$(DEST)/lib/systemd/system/$$unit"; done
+	  cat cmd/pyruse/systemd/$$unit | $(UNIT) | install -m 0644 /dev/stdin "$(DEST)/lib/systemd/system/$$unit" || exit 1; done
 	install -m 0644 cmd/pyruse/systemd/pyruse.sysusers '$(DEST)/lib/sysusers.d/pyruse.conf'
 	install -m 0644 cmd/pyruse/systemd/pyruse.tmpfiles '$(DEST)/lib/tmpfiles.d/pyruse.conf'
 	install -m 0644 cmd/pyruse/systemd/drop-ins/*.conf '$(DEST)/share/pyruse/drop-ins'
@@ -87,12 +91,17 @@ test: setup-test
 
 deb: setup-deb
 	.ci/deb build bin
+	@touch bin/.deb
 
 test-deb: setup-deb
 	.ci/deb check bin
+	@touch bin/.deb
 
-test-vm: setup-vm
-	@ls bin/pyruse_*.deb >/dev/null 2>&1 || .ci/deb build bin
+# When the package was built. What it is tested for is what stands here now, and not what stood here some day.
+bin/.deb: $(wildcard $(shell git ls-files --cached --others --exclude-standard -- ':!testvm' 2>/dev/null))
+	@$(MAKE) --no-print-directory deb
+
+test-vm: setup-vm bin/.deb
 	PATH="$$(.ci/go-path):$$PATH" PYRUSE_DEB="$$(ls $(CURDIR)/bin/pyruse_*.deb)" \
 	  $(GO) test -tags '$(TAGS) vm' -count=1 -timeout 45m -v ./testvm
 
@@ -101,7 +110,10 @@ bench: build setup-test
 
 LINTER := bin/golangci-lint-$(GOLANGCI)
 
-lint: setup-build
+SCRIPTS := .ci/* debian/pyruse.p* debian/tests/ban debian/tests/maintainer-scripts debian/tests/with-systemd ansible/testdata/*.sh ansible/testdata/systemctl
+
+lint: setup-lint
+	shellcheck $(SCRIPTS)
 	@[ -x $(LINTER) ] || { echo "setup: building golangci-lint $(GOLANGCI)"; \
 	  GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI) && mv bin/golangci-lint $(LINTER); }
 	PATH="$$(.ci/go-path):$$PATH" $(LINTER) run --build-tags $(TAGS),vm ./...

@@ -47,6 +47,7 @@ make)
 	cp "$(dirname "$0")/systemctl" "$root/usr/bin/systemctl"
 	;;
 run)
+	# shellcheck disable=SC2016 # the shell inside expands it
 	exec unshare --mount --propagation private sh -euc '
 		root=$1
 		shift
