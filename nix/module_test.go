@@ -19,7 +19,7 @@ type system struct {
 	Refusals, Warnings, Checks, Packages, Tmpfiles []string
 	Etc                                            map[string]string
 	Units                                          map[string]string
-	WantedBy, ReloadTriggers                       map[string][]string
+	WantedBy, RequiredBy, ReloadTriggers           map[string][]string
 	Users                                          map[string]struct {
 		IsSystemUser bool
 		Group, Home  string
@@ -107,6 +107,11 @@ func TestEnableAlone(t *testing.T) {
 	if !slices.Equal(got.Packages, []string{"pyruse"}) || len(got.Tmpfiles) != 0 {
 		t.Errorf("packages: %q, tmpfiles: %q", got.Packages, got.Tmpfiles)
 	}
+	for unit, targets := range got.RequiredBy {
+		if len(targets) != 0 {
+			t.Errorf("without %s, these fail: %q", unit, targets)
+		}
+	}
 }
 
 func TestDisabledLeavesNothing(t *testing.T) {
@@ -116,7 +121,8 @@ func TestDisabledLeavesNothing(t *testing.T) {
 	} {
 		want := system{
 			Refusals: []string{}, Warnings: []string{}, Checks: []string{}, Packages: []string{}, Tmpfiles: []string{},
-			Etc: map[string]string{}, Units: map[string]string{}, WantedBy: map[string][]string{}, ReloadTriggers: map[string][]string{},
+			Etc: map[string]string{}, Units: map[string]string{},
+			WantedBy: map[string][]string{}, RequiredBy: map[string][]string{}, ReloadTriggers: map[string][]string{},
 			Users: map[string]struct {
 				IsSystemUser bool
 				Group, Home  string
@@ -558,7 +564,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// A new configuration changes the triggers, and nothing else of any unit: then NixOS reloads, and does not restart.
+// A new configuration changes the triggers of a reload, and nothing else of any unit: then NixOS reloads, and does not restart.
 func TestNewConfigurationReloads(t *testing.T) {
 	units := func(configuration string) map[string]string {
 		return evaluate(t, `{ services.pyruse = { enable = true; `+configuration+` }; }`).Units
