@@ -173,7 +173,10 @@ func TestUnitsAreThoseOfTheOtherSystems(t *testing.T) {
 }
 
 func TestUnitFileThatIsNotUnderstood(t *testing.T) {
-	for _, line := range []string{"ExecStart=/bin/a \\", "no key", "Environment=A='b c'"} {
+	for _, line := range []string{
+		"ExecStart=/bin/a \\", "no key", "Environment=A='b c'", "[Install]\nRequiredBy=a.target", "[Install]\nWantedBy=b.target\nAlias=a.service",
+		"[Install]\nAfter=a.service", "[Socket]\nListenStream=/run/a", "[Timer]",
+	} {
 		file := filepath.Join(t.TempDir(), "x.service")
 		if err := os.WriteFile(file, []byte("[Unit]\nDescription=x\n[Service]\n"+line+"\n"), 0o644); err != nil {
 			t.Fatal(err)
