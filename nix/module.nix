@@ -23,8 +23,10 @@ let
   # The typed options that may be unset. A null under any other key is the user's, and stays.
   withoutUnset = settings: settings // { email = lib.filterAttrs (key: value: key != "from" || value != null) settings.email; };
 
-  # Where the machine has a mail server of its own, the report has a reader without a line of the user's.
-  hasMailServer = (config.services.mail or { }).sendmailSetuidWrapper or null != null;
+  # Where the machine has a mail server of its own, the report has a reader without a line of the user's. The wrapper of such a server
+  # has rights, to write to its queue; that of msmtp and the like, which know no mailboxes, has none.
+  wrapper = (config.services.mail or { }).sendmailSetuidWrapper or null;
+  hasMailServer = wrapper != null && (wrapper.setuid or false || wrapper.setgid or false);
   withReceiver =
     settings:
     if settings.email.to == [ ] && hasMailServer then

@@ -682,11 +682,17 @@ func TestUnitsAreVerified(t *testing.T) {
 
 // Where there is a mail server, the report comes without another line; who names a receiver is not disturbed.
 func TestReportGoesToRootWhereThereIsAMailServer(t *testing.T) {
-	const server = `services.mail.sendmailSetuidWrapper = { program = "sendmail"; };`
+	// as the modules of NixOS set it
+	server := func(setuid, setgid string) string {
+		return `services.mail.sendmailSetuidWrapper = { program = "sendmail"; source = "/x"; owner = "root"; group = "root"; setuid = ` + setuid + `; setgid = ` + setgid + `; };`
+	}
 	for _, c := range []struct{ configuration, want string }{
 		{`{ services.pyruse.enable = true; }`, `"to":[]`},
-		{`{ services.pyruse.enable = true; ` + server + ` }`, `"to":["root"]`},
-		{`{ services.pyruse = { enable = true; settings.email.to = [ "a@example.org" ]; }; ` + server + ` }`, `"to":["a@example.org"]`},
+		{`{ services.pyruse.enable = true; ` + server("false", "true") + ` }`, `"to":["root"]`}, // postfix, opensmtpd
+		{`{ services.pyruse.enable = true; ` + server("true", "false") + ` }`, `"to":["root"]`}, // either is enough
+		{`{ services.pyruse.enable = true; ` + server("false", "false") + ` }`, `"to":[]`},      // msmtp, which has no mailboxes
+		{`{ services.pyruse.enable = true; services.mail.sendmailSetuidWrapper = { }; }`, `"to":[]`},
+		{`{ services.pyruse = { enable = true; settings.email.to = [ "a@example.org" ]; }; ` + server("false", "true") + ` }`, `"to":["a@example.org"]`},
 	} {
 		if got := evaluate(t, c.configuration).file(t, "pyruse/pyruse.json"); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %s is not in\n%s", c.configuration, c.want, got)

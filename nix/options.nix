@@ -174,7 +174,11 @@ in
                 type = types.listOf types.str;
                 default = [ ];
                 example = [ "root@example.org" ];
-                description = "The receivers. Without any, it is root where the machine has a sendmail (`services.mail.sendmailSetuidWrapper`); elsewhere there is no report, and its lines are kept until there is somebody.";
+                description = ''
+                  The receivers. Without any, it is root where the machine has a mail server of its own: one whose sendmail is setuid or
+                  setgid (`services.mail.sendmailSetuidWrapper`). Elsewhere, also with msmtp, there is no report, and its lines are kept
+                  until there is somebody.
+                '';
               };
               subject = mkOption {
                 type = types.str;
