@@ -430,7 +430,7 @@ func TestRefusals(t *testing.T) {
 		{`configFile = ./module.nix; chains = [ { label = "a"; ` + noop + ` } ];`, "services.pyruse.configFile|services.pyruse.chains"},
 		{`configFile = ./module.nix; settings.debug = true;`, "services.pyruse.configFile|services.pyruse.settings"},
 		{`configFile = ./module.nix; settings.email.to = [ "root" ];`, "services.pyruse.configFile|services.pyruse.settings"},
-		{`configFile = ./module.nix; settings.storage = lib.mkForce "/srv";`, "services.pyruse.configFile|services.pyruse.settings"},
+		{`configFile = ./module.nix; settings.storage = lib.mkForce "/srv/pyruse";`, "services.pyruse.configFile|services.pyruse.settings"},
 		{`configFile = ./module.nix; settings = lib.mkMerge [ { } { x = null; } ];`, "services.pyruse.configFile|services.pyruse.settings"},
 		{`fragments.f = { source = ./module.nix; settings.debug = true; };`, `services.pyruse.fragments."f"|source`},
 		{`fragments.f = { source = ./module.nix; chains = [ { label = "a"; ` + noop + ` } ]; };`, `services.pyruse.fragments."f"|source`},
@@ -442,9 +442,23 @@ func TestRefusals(t *testing.T) {
 		{`fragments.f.chains = [ { label = "a"; steps = [ { } ]; } ];`, `services.pyruse.fragments."f".chains|a[0]`},
 		{`settings.storage = "pyruse";`, "services.pyruse.settings.storage|absolute"},
 		{`settings.storage = "/srv/my pyruse";`, "services.pyruse.settings.storage|blanks"},
+		{`settings.storage = "/srv/pyruse/../../home/a";`, "services.pyruse.settings.storage|absolute"},
 		{`credentials."a:b" = "/run/secrets/x";`, `services.pyruse.credentials."a:b"`},
+
+		{`settings.email.smtp.passwordFile = ./module.nix;`, "services.pyruse.settings.email.smtp.passwordFile|services.pyruse.credentials|passwordCredential"},
+		{`settings.email.smtp.passwordFile = "${./module.nix}";`, "services.pyruse.settings.email.smtp.passwordFile|services.pyruse.credentials"},
+		{`settings.email.smtp.passwordFile = pkgs.writeText "password" "secret";`, "services.pyruse.settings.email.smtp.passwordFile|services.pyruse.credentials"},
+		{`settings.email.smtp.keyFile = ./module.nix;`, "services.pyruse.settings.email.smtp.keyFile|services.pyruse.credentials"},
+		{`settings.email.smtp.password = "secret";`, "services.pyruse.settings.email.smtp.password |services.pyruse.credentials"},
+		{`fragments.f.settings.email.smtp.passwordFile = ./module.nix;`, `services.pyruse.fragments."f".settings.email.smtp.passwordFile|services.pyruse.credentials`},
+		{`fragments.f.settings.email.smtp.keyFile = ./module.nix;`, `services.pyruse.fragments."f".settings.email.smtp.keyFile|services.pyruse.credentials`},
+
+		{`fragments.f.settings.storage = "/srv/pyruse";`, `services.pyruse.fragments."f".settings.storage|services.pyruse.settings.storage`},
+		{`fragments.f.settings.storage = null;`, `services.pyruse.fragments."f".settings.storage|services.pyruse.settings.storage`},
+		{`configFile = "/etc/nixos/p.json";`, "services.pyruse.configFile|/etc/nixos/p.json|services.pyruse.checkConfig"},
+		{`fragments.f.source = "/run/secrets/f.json";`, `services.pyruse.fragments."f".source|/run/secrets/f.json|services.pyruse.checkConfig`},
 	} {
-		got := evaluate(t, `{ lib, ... }: { services.pyruse = { enable = true; `+x.configuration+` }; }`)
+		got := evaluate(t, `{ lib, pkgs, ... }: { services.pyruse = { enable = true; `+x.configuration+` }; }`)
 		if len(got.Refusals) != 1 {
 			t.Errorf("%s: refused: %q", x.configuration, got.Refusals)
 			continue
@@ -453,6 +467,23 @@ func TestRefusals(t *testing.T) {
 			if !strings.Contains(got.Refusals[0], name) {
 				t.Errorf("%s: %q does not name %s", x.configuration, got.Refusals[0], name)
 			}
+		}
+	}
+}
+
+// What is refused above for its place is taken where the place is right, and what is not there is not looked into.
+func TestFilesInTheirPlaces(t *testing.T) {
+	for _, configuration := range []string{
+		`settings.email.smtp = { passwordFile = "/run/secrets/p"; keyFile = "/run/credentials/pyruse.service/key"; certFile = ./module.nix; password = null; };`,
+		`settings.email.smtp = null; fragments = { f.settings.email = null; g.settings.email.smtp = [ ]; h.settings.email = "x"; };`,
+		`configFile = "/etc/nixos/p.json"; checkConfig = false;`,
+		`fragments.f.source = "/run/secrets/f.json"; checkConfig = false;`,
+		`fragments.f = { enable = false; source = "/run/secrets/f.json"; };`,
+		`configFile = "${./.}/module.nix";`,
+		`configFile = pkgs.writeText "p.json" "{ }";`,
+	} {
+		if got := evaluate(t, `{ pkgs, ... }: { services.pyruse = { enable = true; `+configuration+` }; }`); len(got.Refusals) != 0 {
+			t.Errorf("%s: refused: %q", configuration, got.Refusals)
 		}
 	}
 }
@@ -556,6 +587,26 @@ func TestStorage(t *testing.T) {
 	}
 }
 
+func TestStorageThatCannotBe(t *testing.T) {
+	for _, x := range []struct{ storage, why string }{
+		{"/home/pyruse", "cannot write"}, {"/root/pyruse", "cannot write"}, {"/run/user/1000/pyruse", "cannot write"}, {"/run/pyruse", "nothing stays"},
+		{"/tmp/pyruse", "nothing stays"}, {"/var/tmp/pyruse", "nothing stays"}, {"/dev/shm/pyruse", "cannot write"}, {"/proc/pyruse", "cannot write"},
+		{"/sys/pyruse", "cannot write"}, {"/nix/var/pyruse", "cannot write"}, {"/etc/pyruse/state", "cannot write"}, {"/etc", "cannot write"},
+		{"//home/./pyruse/", "cannot write"},
+		{"/", "nobody else"}, {"/srv", "nobody else"}, {"/var/lib", "nobody else"}, {"/var/lib/", "nobody else"}, {"//srv/.", "nobody else"}, {"/mnt", "nobody else"},
+	} {
+		got := evaluate(t, `{ services.pyruse = { enable = true; settings.storage = "`+x.storage+`"; }; }`).Refusals
+		if len(got) != 1 || !strings.Contains(got[0], `services.pyruse.settings.storage = "`+x.storage+`"`) || !strings.Contains(got[0], x.why) {
+			t.Errorf("%s: refused: %q", x.storage, got)
+		}
+	}
+	for _, storage := range []string{"/data", "/pyruse", "/homes/pyruse", "/var/lib/pyruse", "/var/lib/pyruse/", "/var/lib/pyruse2", "/mnt/state/pyruse", "/persist/var/lib/pyruse", "/srv/..a"} {
+		if got := evaluate(t, `{ services.pyruse = { enable = true; settings.storage = "`+storage+`"; }; }`).Refusals; len(got) != 0 {
+			t.Errorf("%s: refused: %q", storage, got)
+		}
+	}
+}
+
 func TestCredentials(t *testing.T) {
 	got := evaluate(t, `{ services.pyruse = { enable = true; credentials = { smtp-password = "/run/secrets/smtp"; key = "/run/secrets/key"; }; }; }`)
 	got.mustPass(t)
@@ -650,7 +701,7 @@ func TestStubIsStrict(t *testing.T) {
 func TestUnitsAreVerified(t *testing.T) {
 	var rendered map[string]any
 	evaluateAll(t, &rendered, "tests/render.nix", "--argstr", "pyruse", pyruse(t), "--arg", "configuration", `{ services.pyruse = {
-	  enable = true; settings.storage = "/srv"; credentials.a = "/run/secrets/a"; fragments."50-ssh".enable = false;
+	  enable = true; settings.storage = "/srv/pyruse"; credentials.a = "/run/secrets/a"; fragments."50-ssh".enable = false;
 	  boot.modules = [ "action_nftBan" "action_ipsetBan" ]; }; }`)
 	dir := t.TempDir()
 	for name, text := range rendered {

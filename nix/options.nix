@@ -134,7 +134,7 @@ let
         type = types.nullOr types.path;
         default = null;
         example = literalExpression "./site.json";
-        description = "A file that is the fragment, as it is. It excludes `chains` and `settings`.";
+        description = "A file that is the fragment, as it is. It excludes `chains` and `settings`. It is in the store where `checkConfig` is on.";
       };
     };
   };
@@ -217,7 +217,10 @@ in
           type = types.str;
           default = "/var/lib/pyruse";
           example = "/srv/pyruse";
-          description = "The folder with the state. Another one than the default is made, and made writable in the units.";
+          description = ''
+            The folder with the state. Another one than the default is made, and made writable in the units. It must be one that the
+            sandbox leaves open and that stays, such as one in `/srv`, `/mnt` or `/var/lib`.
+          '';
         };
         debug = mkOption {
           type = types.bool;
@@ -263,7 +266,7 @@ in
     example = literalExpression "./pyruse.json";
     description = ''
       A whole `pyruse.json`, taken byte for byte, such as one of Pyruse 2. It excludes `chains` and all `settings`: Nix cannot read
-      such a file in its order.
+      such a file in its order. It is in the store where `checkConfig` is on.
     '';
   };
 
@@ -285,7 +288,7 @@ in
     };
     description = ''
       Files with secrets, outside the store, which systemd hands to the daemon (`LoadCredential=`). A setting such as
-      `email.smtp.passwordCredential` names one of them.
+      `email.smtp.passwordCredential` names one of them. Settings with a secret, or with a file in the store that has one, are refused.
     '';
   };
 

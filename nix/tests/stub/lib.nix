@@ -337,7 +337,7 @@ let
     splitString = separator: text: filter isString (builtins.split (literal separator) text);
     unique = foldl' (seen: value: if elem value seen then seen else seen ++ [ value ]) [ ];
   };
-  # module.nix splits at spaces and newlines only
-  literal = separator: if elem separator [ " " "\n" ] then separator else throw "splitString: not at ${separator}";
+  # module.nix splits at these only
+  literal = separator: if elem separator [ " " "\n" "/" ] then separator else throw "splitString: not at ${separator}";
 in
 lib
