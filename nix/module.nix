@@ -346,6 +346,13 @@ in
           set -- --config-dir ${cfg.package}/lib/pyruse.d "$@"
         fi
         ${cfg.package}/bin/pyruse check --config pyruse.json "$@"
+
+        # Nix does not see into configFile and source. Each line of --origin is PLACE, tab, KEY = VALUE.
+        if ${cfg.package}/bin/pyruse config --origin --config pyruse.json "$@" 2>/dev/null |
+          grep $'\tstorage = ' | grep -vF ${lib.escapeShellArg "\tstorage = \"${storage}\""}; then
+          echo 'The units are made for the storage ${storage}; another one is said in ${path}.settings.storage.' >&2
+          exit 1
+        fi
         touch $out
       ''
     );

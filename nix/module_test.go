@@ -552,6 +552,32 @@ func TestCheckAtBuildTime(t *testing.T) {
 	}
 }
 
+// The units are made for one storage, and Nix does not see the one that a file of the user's may have.
+func TestStorageOfAFile(t *testing.T) {
+	said := filepath.Join(t.TempDir(), "said.json")
+	content := `{ "storage": "/srv/pyruse" }`
+	if err := os.WriteFile(said, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		configuration string
+		sound         bool
+	}{
+		{`configFile = ` + said + `;`, false},
+		{`fragments.f.source = ` + said + `;`, false},
+		{`fragments.f.source = ` + said + `; settings.storage = "/srv/pyruse";`, true},
+		{`fragments.f.source = ` + said + `; settings.storage = "/srv/pyruse2";`, false},
+		{`configFile = builtins.toFile "p.json" "{ }";`, true},
+		{`configFile = builtins.toFile "p.json" "{ \"storage\": \"/var/lib/pyruse\" }";`, true},
+	} {
+		got := evaluate(t, `{ services.pyruse = { enable = true; `+x.configuration+` }; }`)
+		out, err := got.check(t)
+		if (err == nil) != x.sound || !x.sound && !strings.Contains(out, "services.pyruse.settings.storage") {
+			t.Errorf("%s: %v\n%s", x.configuration, err, out)
+		}
+	}
+}
+
 func TestNoCheck(t *testing.T) {
 	if got := evaluate(t, `{ services.pyruse = { enable = true; checkConfig = false; }; }`); len(got.Checks) != 0 {
 		t.Errorf("checks: %q", got.Checks)

@@ -134,7 +134,7 @@ let
         type = types.nullOr types.path;
         default = null;
         example = literalExpression "./site.json";
-        description = "A file that is the fragment, as it is. It excludes `chains` and `settings`. It is in the store where `checkConfig` is on.";
+        description = "A file that is the fragment, as it is. It excludes `chains` and `settings`. A `storage` in it must be `settings.storage`. With `checkConfig`, the build has to read it: write the path without quotes.";
       };
     };
   };
@@ -266,7 +266,8 @@ in
     example = literalExpression "./pyruse.json";
     description = ''
       A whole `pyruse.json`, taken byte for byte, such as one of Pyruse 2. It excludes `chains` and all `settings`: Nix cannot read
-      such a file in its order. It is in the store where `checkConfig` is on.
+      such a file in its order. A `storage` in it must be `/var/lib/pyruse`, for which the units are made. With `checkConfig`, the
+      build has to read it: write the path without quotes.
     '';
   };
 
