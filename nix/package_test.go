@@ -181,6 +181,22 @@ func TestModuleWithoutFlake(t *testing.T) {
 	}
 }
 
+// The page for administrators says which NixOS it takes, as that has the Go of go.mod.
+func TestPageNamesGo(t *testing.T) {
+	mod, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../docs/tasks/nixos.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(mod)
+	if version == nil || !strings.Contains(string(page), "Go "+string(version[1])+".") {
+		t.Errorf("docs/tasks/nixos.md does not name the Go of go.mod: %s", version)
+	}
+}
+
 // The machines of the tests cannot run here; what can be seen is that each is a test, and that its script is Python.
 func TestMachines(t *testing.T) {
 	result := evaluateBuild(t, libs(t)["small lib"])
