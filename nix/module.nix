@@ -23,8 +23,10 @@ let
   # The typed options that may be unset. A null under any other key is the user's, and stays.
   withoutUnset = settings: settings // { email = lib.filterAttrs (key: value: key != "from" || value != null) settings.email; };
 
-  # Where the machine has a mail server of its own, the report has a reader without a line of the user's.
-  hasMailServer = (config.services.mail or { }).sendmailSetuidWrapper or null != null;
+  # Where the machine has a mail server of its own, the report has a reader without a line of the user's. The wrapper of such a server
+  # has rights, to write to its queue; that of msmtp and the like, which know no mailboxes, has none.
+  wrapper = (config.services.mail or { }).sendmailSetuidWrapper or null;
+  hasMailServer = wrapper != null && (wrapper.setuid or false || wrapper.setgid or false);
   withReceiver =
     settings:
     if settings.email.to == [ ] && hasMailServer then
@@ -60,7 +62,19 @@ let
     ) cfg.fragments
   );
 
+  # What the build of the system checks, it has to read, and to run.
+  isChecked = cfg.checkConfig && pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
+
   ## Refusals
+
+  # Is this in the store, or put there when it is used?
+  inStore =
+    value:
+    if builtins.isAttrs value then
+      value ? outPath
+    else
+      builtins.isPath value
+      || builtins.isString value && (lib.hasPrefix "${builtins.storeDir}/" value || builtins.hasContext value);
 
   twice = list: lib.unique (builtins.filter (x: lib.count (y: y == x) list > 1) list);
 
@@ -84,6 +98,19 @@ let
         lib.optionalString (instead != "${path}.chains") ", as ${path}.chains is"
       }.";
 
+  secretsFaults =
+    where: settings:
+    let
+      smtp = settings.email.smtp or null;
+      fault = key: "${where}.email.smtp.${key} would be in the store, which everybody may read:";
+    in
+    lib.optional (!builtins.elem (smtp.password or null) [ null "" ])
+      "${fault "password"} name a file in ${path}.credentials, and the credential in passwordCredential."
+    ++ lib.optional (inStore (smtp.passwordFile or null))
+      "${fault "passwordFile"} name the file in ${path}.credentials, as a string, and the credential in passwordCredential."
+    ++ lib.optional (inStore (smtp.keyFile or null))
+      "${fault "keyFile"} name the file in ${path}.credentials, as a string; keyFile is then \"/run/credentials/pyruse.service/NAME\".";
+
   # Is there anything in this definition? It is asked before values are merged, so conditions and priorities are still there.
   says =
     value:
@@ -97,6 +124,64 @@ let
       lib.any says (builtins.attrValues value);
   settingsAreSet = lib.any says options.services.pyruse.settings.definitions;
 
+  # What the build of the system cannot read.
+  fileFault =
+    where: file:
+    lib.optional (file != null && !inStore file)
+      "${where} = \"${file}\" is not in the store, so it cannot be checked when the system is built: write a path without quotes, or set ${path}.checkConfig = false.";
+
+  storageFaults =
+    let
+      names = builtins.filter (name: name != "" && name != ".") (lib.splitString "/" storage);
+      folder = "/${builtins.concatStringsSep "/" names}";
+      fault = why: [ "${path}.settings.storage = \"${storage}\": ${why}; take a folder of its own, such as /srv/pyruse." ];
+    in
+    if builtins.match "/[^[:space:]%\"'\\:]*" storage == null || builtins.elem ".." names then
+      [ "${path}.settings.storage must be an absolute path without blanks, quotes, colons, backslashes, percent signs and \"..\": ${storage}" ]
+    else if
+      lib.any (closed: lib.hasPrefix "${closed}/" "${folder}/") [
+        # of the kernel, of Nix
+        "/dev"
+        "/proc"
+        "/sys"
+        "/etc"
+        "/nix"
+        # ProtectHome=, PrivateTmp=
+        "/home"
+        "/root"
+        "/tmp"
+        "/var/tmp"
+        # empty after a reboot
+        "/run"
+        "/var/run"
+      ]
+    then
+      fault "there the daemon cannot write, or nothing stays"
+    else if
+      builtins.elem folder [
+        "/"
+        "/bin"
+        "/boot"
+        "/lib"
+        "/lib64"
+        "/media"
+        "/mnt"
+        "/opt"
+        "/srv"
+        "/usr"
+        "/var"
+        "/var/cache"
+        "/var/db"
+        "/var/empty"
+        "/var/lib"
+        "/var/log"
+        "/var/spool"
+      ]
+    then
+      fault "the folder would belong to the daemon alone, and nobody else could use it"
+    else
+      [ ];
+
   fragmentFaults =
     name: fragment:
     let
@@ -107,11 +192,17 @@ let
     ++ lib.optional (
       fragment.source != null && (fragment.chains != [ ] || fragment.settings != { })
     ) "${where}: source is the whole fragment, so it excludes chains and settings."
+    ++ lib.optionals (fragment.enable && isChecked) (fileFault "${where}.source" fragment.source)
     ++ actionsFault "${where}.settings" "${where}.chains" fragment.settings
+    ++ secretsFaults "${where}.settings" fragment.settings
+    ++ lib.optional (fragment.settings ? storage)
+      "${where}.settings.storage: the units are made for one folder; it is said in ${path}.settings.storage."
     ++ chainFaults "${where}.chains" fragment.chains;
 
   faults =
     actionsFault "${path}.settings" "${path}.chains" cfg.settings
+    ++ secretsFaults "${path}.settings" cfg.settings
+    ++ storageFaults
     ++ chainFaults "${path}.chains" cfg.chains
     ++ lib.optional (
       cfg.configFile != null && cfg.chains != [ ]
@@ -120,9 +211,7 @@ let
       cfg.configFile != null && settingsAreSet
     ) "${path}.configFile is the whole configuration, so it excludes ${path}.settings; use ${path}.fragments to add some."
     ++ lib.concatLists (lib.mapAttrsToList fragmentFaults cfg.fragments)
-    ++ lib.optional (
-      builtins.match "/[^[:space:]%\"'\\:]*" storage == null
-    ) "${path}.settings.storage must be an absolute path without blanks, quotes, colons, backslashes and percent signs: ${storage}"
+    ++ lib.optionals isChecked (fileFault "${path}.configFile" cfg.configFile)
     ++ map (
       name: "${path}.credentials.\"${name}\": the name of a credential has no slash, colon, blank or percent sign."
     ) (builtins.filter (name: builtins.match "[^/:%[:space:]]+" name == null) (builtins.attrNames cfg.credentials));
@@ -245,22 +334,27 @@ in
     }
     // { inherit services; };
 
-    system.checks =
-      lib.optional (cfg.checkConfig && pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform)
-        (
-          pkgs.runCommand "pyruse-configuration-is-sound" { } ''
-            cp ${lib.escapeShellArg "${mainFile}"} pyruse.json
-            mkdir pyruse.d
-            ${lib.concatMapStrings (
-              file: "cp ${lib.escapeShellArgs [ "${file.source}" "pyruse.d/${file.name}.json" ]}\n"
-            ) fragmentFiles}
-            set -- --config-dir pyruse.d
-            if [ -d ${cfg.package}/lib/pyruse.d ]; then
-              set -- --config-dir ${cfg.package}/lib/pyruse.d "$@"
-            fi
-            ${cfg.package}/bin/pyruse check --config pyruse.json "$@"
-            touch $out
-          ''
-        );
+    system.checks = lib.optional isChecked (
+      pkgs.runCommand "pyruse-configuration-is-sound" { } ''
+        cp ${lib.escapeShellArg "${mainFile}"} pyruse.json
+        mkdir pyruse.d
+        ${lib.concatMapStrings (
+          file: "cp ${lib.escapeShellArgs [ "${file.source}" "pyruse.d/${file.name}.json" ]}\n"
+        ) fragmentFiles}
+        set -- --config-dir pyruse.d
+        if [ -d ${cfg.package}/lib/pyruse.d ]; then
+          set -- --config-dir ${cfg.package}/lib/pyruse.d "$@"
+        fi
+        ${cfg.package}/bin/pyruse check --config pyruse.json "$@"
+
+        # Nix does not see into configFile and source. Each line of --origin is PLACE, tab, KEY = VALUE.
+        if ${cfg.package}/bin/pyruse config --origin --config pyruse.json "$@" 2>/dev/null |
+          grep $'\tstorage = ' | grep -vF ${lib.escapeShellArg "\tstorage = \"${storage}\""}; then
+          echo 'The units are made for the storage ${storage}; another one is said in ${path}.settings.storage.' >&2
+          exit 1
+        fi
+        touch $out
+      ''
+    );
   };
 }

@@ -19,7 +19,7 @@ type system struct {
 	Refusals, Warnings, Checks, Packages, Tmpfiles []string
 	Etc                                            map[string]string
 	Units                                          map[string]string
-	WantedBy, ReloadTriggers                       map[string][]string
+	WantedBy, RequiredBy, ReloadTriggers           map[string][]string
 	Users                                          map[string]struct {
 		IsSystemUser bool
 		Group, Home  string
@@ -107,6 +107,11 @@ func TestEnableAlone(t *testing.T) {
 	if !slices.Equal(got.Packages, []string{"pyruse"}) || len(got.Tmpfiles) != 0 {
 		t.Errorf("packages: %q, tmpfiles: %q", got.Packages, got.Tmpfiles)
 	}
+	for unit, targets := range got.RequiredBy {
+		if len(targets) != 0 {
+			t.Errorf("without %s, these fail: %q", unit, targets)
+		}
+	}
 }
 
 func TestDisabledLeavesNothing(t *testing.T) {
@@ -116,7 +121,8 @@ func TestDisabledLeavesNothing(t *testing.T) {
 	} {
 		want := system{
 			Refusals: []string{}, Warnings: []string{}, Checks: []string{}, Packages: []string{}, Tmpfiles: []string{},
-			Etc: map[string]string{}, Units: map[string]string{}, WantedBy: map[string][]string{}, ReloadTriggers: map[string][]string{},
+			Etc: map[string]string{}, Units: map[string]string{},
+			WantedBy: map[string][]string{}, RequiredBy: map[string][]string{}, ReloadTriggers: map[string][]string{},
 			Users: map[string]struct {
 				IsSystemUser bool
 				Group, Home  string
@@ -167,7 +173,10 @@ func TestUnitsAreThoseOfTheOtherSystems(t *testing.T) {
 }
 
 func TestUnitFileThatIsNotUnderstood(t *testing.T) {
-	for _, line := range []string{"ExecStart=/bin/a \\", "no key", "Environment=A='b c'"} {
+	for _, line := range []string{
+		"ExecStart=/bin/a \\", "no key", "Environment=A='b c'", "[Install]\nRequiredBy=a.target", "[Install]\nWantedBy=b.target\nAlias=a.service",
+		"[Install]\nAfter=a.service", "[Socket]\nListenStream=/run/a", "[Timer]",
+	} {
 		file := filepath.Join(t.TempDir(), "x.service")
 		if err := os.WriteFile(file, []byte("[Unit]\nDescription=x\n[Service]\n"+line+"\n"), 0o644); err != nil {
 			t.Fatal(err)
@@ -421,7 +430,7 @@ func TestRefusals(t *testing.T) {
 		{`configFile = ./module.nix; chains = [ { label = "a"; ` + noop + ` } ];`, "services.pyruse.configFile|services.pyruse.chains"},
 		{`configFile = ./module.nix; settings.debug = true;`, "services.pyruse.configFile|services.pyruse.settings"},
 		{`configFile = ./module.nix; settings.email.to = [ "root" ];`, "services.pyruse.configFile|services.pyruse.settings"},
-		{`configFile = ./module.nix; settings.storage = lib.mkForce "/srv";`, "services.pyruse.configFile|services.pyruse.settings"},
+		{`configFile = ./module.nix; settings.storage = lib.mkForce "/srv/pyruse";`, "services.pyruse.configFile|services.pyruse.settings"},
 		{`configFile = ./module.nix; settings = lib.mkMerge [ { } { x = null; } ];`, "services.pyruse.configFile|services.pyruse.settings"},
 		{`fragments.f = { source = ./module.nix; settings.debug = true; };`, `services.pyruse.fragments."f"|source`},
 		{`fragments.f = { source = ./module.nix; chains = [ { label = "a"; ` + noop + ` } ]; };`, `services.pyruse.fragments."f"|source`},
@@ -433,9 +442,23 @@ func TestRefusals(t *testing.T) {
 		{`fragments.f.chains = [ { label = "a"; steps = [ { } ]; } ];`, `services.pyruse.fragments."f".chains|a[0]`},
 		{`settings.storage = "pyruse";`, "services.pyruse.settings.storage|absolute"},
 		{`settings.storage = "/srv/my pyruse";`, "services.pyruse.settings.storage|blanks"},
+		{`settings.storage = "/srv/pyruse/../../home/a";`, "services.pyruse.settings.storage|absolute"},
 		{`credentials."a:b" = "/run/secrets/x";`, `services.pyruse.credentials."a:b"`},
+
+		{`settings.email.smtp.passwordFile = ./module.nix;`, "services.pyruse.settings.email.smtp.passwordFile|services.pyruse.credentials|passwordCredential"},
+		{`settings.email.smtp.passwordFile = "${./module.nix}";`, "services.pyruse.settings.email.smtp.passwordFile|services.pyruse.credentials"},
+		{`settings.email.smtp.passwordFile = pkgs.writeText "password" "secret";`, "services.pyruse.settings.email.smtp.passwordFile|services.pyruse.credentials"},
+		{`settings.email.smtp.keyFile = ./module.nix;`, "services.pyruse.settings.email.smtp.keyFile|services.pyruse.credentials"},
+		{`settings.email.smtp.password = "secret";`, "services.pyruse.settings.email.smtp.password |services.pyruse.credentials"},
+		{`fragments.f.settings.email.smtp.passwordFile = ./module.nix;`, `services.pyruse.fragments."f".settings.email.smtp.passwordFile|services.pyruse.credentials`},
+		{`fragments.f.settings.email.smtp.keyFile = ./module.nix;`, `services.pyruse.fragments."f".settings.email.smtp.keyFile|services.pyruse.credentials`},
+
+		{`fragments.f.settings.storage = "/srv/pyruse";`, `services.pyruse.fragments."f".settings.storage|services.pyruse.settings.storage`},
+		{`fragments.f.settings.storage = null;`, `services.pyruse.fragments."f".settings.storage|services.pyruse.settings.storage`},
+		{`configFile = "/etc/nixos/p.json";`, "services.pyruse.configFile|/etc/nixos/p.json|services.pyruse.checkConfig"},
+		{`fragments.f.source = "/run/secrets/f.json";`, `services.pyruse.fragments."f".source|/run/secrets/f.json|services.pyruse.checkConfig`},
 	} {
-		got := evaluate(t, `{ lib, ... }: { services.pyruse = { enable = true; `+x.configuration+` }; }`)
+		got := evaluate(t, `{ lib, pkgs, ... }: { services.pyruse = { enable = true; `+x.configuration+` }; }`)
 		if len(got.Refusals) != 1 {
 			t.Errorf("%s: refused: %q", x.configuration, got.Refusals)
 			continue
@@ -444,6 +467,23 @@ func TestRefusals(t *testing.T) {
 			if !strings.Contains(got.Refusals[0], name) {
 				t.Errorf("%s: %q does not name %s", x.configuration, got.Refusals[0], name)
 			}
+		}
+	}
+}
+
+// What is refused above for its place is taken where the place is right, and what is not there is not looked into.
+func TestFilesInTheirPlaces(t *testing.T) {
+	for _, configuration := range []string{
+		`settings.email.smtp = { passwordFile = "/run/secrets/p"; keyFile = "/run/credentials/pyruse.service/key"; certFile = ./module.nix; password = null; };`,
+		`settings.email.smtp = null; fragments = { f.settings.email = null; g.settings.email.smtp = [ ]; h.settings.email = "x"; };`,
+		`configFile = "/etc/nixos/p.json"; checkConfig = false;`,
+		`fragments.f.source = "/run/secrets/f.json"; checkConfig = false;`,
+		`fragments.f = { enable = false; source = "/run/secrets/f.json"; };`,
+		`configFile = "${./.}/module.nix";`,
+		`configFile = pkgs.writeText "p.json" "{ }";`,
+	} {
+		if got := evaluate(t, `{ pkgs, ... }: { services.pyruse = { enable = true; `+configuration+` }; }`); len(got.Refusals) != 0 {
+			t.Errorf("%s: refused: %q", configuration, got.Refusals)
 		}
 	}
 }
@@ -512,6 +552,32 @@ func TestCheckAtBuildTime(t *testing.T) {
 	}
 }
 
+// The units are made for one storage, and Nix does not see the one that a file of the user's may have.
+func TestStorageOfAFile(t *testing.T) {
+	said := filepath.Join(t.TempDir(), "said.json")
+	content := `{ "storage": "/srv/pyruse" }`
+	if err := os.WriteFile(said, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		configuration string
+		sound         bool
+	}{
+		{`configFile = ` + said + `;`, false},
+		{`fragments.f.source = ` + said + `;`, false},
+		{`fragments.f.source = ` + said + `; settings.storage = "/srv/pyruse";`, true},
+		{`fragments.f.source = ` + said + `; settings.storage = "/srv/pyruse2";`, false},
+		{`configFile = builtins.toFile "p.json" "{ }";`, true},
+		{`configFile = builtins.toFile "p.json" "{ \"storage\": \"/var/lib/pyruse\" }";`, true},
+	} {
+		got := evaluate(t, `{ services.pyruse = { enable = true; `+x.configuration+` }; }`)
+		out, err := got.check(t)
+		if (err == nil) != x.sound || !x.sound && !strings.Contains(out, "services.pyruse.settings.storage") {
+			t.Errorf("%s: %v\n%s", x.configuration, err, out)
+		}
+	}
+}
+
 func TestNoCheck(t *testing.T) {
 	if got := evaluate(t, `{ services.pyruse = { enable = true; checkConfig = false; }; }`); len(got.Checks) != 0 {
 		t.Errorf("checks: %q", got.Checks)
@@ -547,6 +613,26 @@ func TestStorage(t *testing.T) {
 	}
 }
 
+func TestStorageThatCannotBe(t *testing.T) {
+	for _, x := range []struct{ storage, why string }{
+		{"/home/pyruse", "cannot write"}, {"/root/pyruse", "cannot write"}, {"/run/user/1000/pyruse", "cannot write"}, {"/run/pyruse", "nothing stays"},
+		{"/tmp/pyruse", "nothing stays"}, {"/var/tmp/pyruse", "nothing stays"}, {"/dev/shm/pyruse", "cannot write"}, {"/proc/pyruse", "cannot write"},
+		{"/sys/pyruse", "cannot write"}, {"/nix/var/pyruse", "cannot write"}, {"/etc/pyruse/state", "cannot write"}, {"/etc", "cannot write"},
+		{"//home/./pyruse/", "cannot write"},
+		{"/", "nobody else"}, {"/srv", "nobody else"}, {"/var/lib", "nobody else"}, {"/var/lib/", "nobody else"}, {"//srv/.", "nobody else"}, {"/mnt", "nobody else"},
+	} {
+		got := evaluate(t, `{ services.pyruse = { enable = true; settings.storage = "`+x.storage+`"; }; }`).Refusals
+		if len(got) != 1 || !strings.Contains(got[0], `services.pyruse.settings.storage = "`+x.storage+`"`) || !strings.Contains(got[0], x.why) {
+			t.Errorf("%s: refused: %q", x.storage, got)
+		}
+	}
+	for _, storage := range []string{"/data", "/pyruse", "/homes/pyruse", "/var/lib/pyruse", "/var/lib/pyruse/", "/var/lib/pyruse2", "/mnt/state/pyruse", "/persist/var/lib/pyruse", "/srv/..a"} {
+		if got := evaluate(t, `{ services.pyruse = { enable = true; settings.storage = "`+storage+`"; }; }`).Refusals; len(got) != 0 {
+			t.Errorf("%s: refused: %q", storage, got)
+		}
+	}
+}
+
 func TestCredentials(t *testing.T) {
 	got := evaluate(t, `{ services.pyruse = { enable = true; credentials = { smtp-password = "/run/secrets/smtp"; key = "/run/secrets/key"; }; }; }`)
 	got.mustPass(t)
@@ -558,7 +644,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// A new configuration changes the triggers, and nothing else of any unit: then NixOS reloads, and does not restart.
+// A new configuration changes the triggers of a reload, and nothing else of any unit: then NixOS reloads, and does not restart.
 func TestNewConfigurationReloads(t *testing.T) {
 	units := func(configuration string) map[string]string {
 		return evaluate(t, `{ services.pyruse = { enable = true; `+configuration+` }; }`).Units
@@ -641,7 +727,7 @@ func TestStubIsStrict(t *testing.T) {
 func TestUnitsAreVerified(t *testing.T) {
 	var rendered map[string]any
 	evaluateAll(t, &rendered, "tests/render.nix", "--argstr", "pyruse", pyruse(t), "--arg", "configuration", `{ services.pyruse = {
-	  enable = true; settings.storage = "/srv"; credentials.a = "/run/secrets/a"; fragments."50-ssh".enable = false;
+	  enable = true; settings.storage = "/srv/pyruse"; credentials.a = "/run/secrets/a"; fragments."50-ssh".enable = false;
 	  boot.modules = [ "action_nftBan" "action_ipsetBan" ]; }; }`)
 	dir := t.TempDir()
 	for name, text := range rendered {
@@ -673,11 +759,17 @@ func TestUnitsAreVerified(t *testing.T) {
 
 // Where there is a mail server, the report comes without another line; who names a receiver is not disturbed.
 func TestReportGoesToRootWhereThereIsAMailServer(t *testing.T) {
-	const server = `services.mail.sendmailSetuidWrapper = { program = "sendmail"; };`
+	// as the modules of NixOS set it
+	server := func(setuid, setgid string) string {
+		return `services.mail.sendmailSetuidWrapper = { program = "sendmail"; source = "/x"; owner = "root"; group = "root"; setuid = ` + setuid + `; setgid = ` + setgid + `; };`
+	}
 	for _, c := range []struct{ configuration, want string }{
 		{`{ services.pyruse.enable = true; }`, `"to":[]`},
-		{`{ services.pyruse.enable = true; ` + server + ` }`, `"to":["root"]`},
-		{`{ services.pyruse = { enable = true; settings.email.to = [ "a@example.org" ]; }; ` + server + ` }`, `"to":["a@example.org"]`},
+		{`{ services.pyruse.enable = true; ` + server("false", "true") + ` }`, `"to":["root"]`}, // postfix, opensmtpd
+		{`{ services.pyruse.enable = true; ` + server("true", "false") + ` }`, `"to":["root"]`}, // either is enough
+		{`{ services.pyruse.enable = true; ` + server("false", "false") + ` }`, `"to":[]`},      // msmtp, which has no mailboxes
+		{`{ services.pyruse.enable = true; services.mail.sendmailSetuidWrapper = { }; }`, `"to":[]`},
+		{`{ services.pyruse = { enable = true; settings.email.to = [ "a@example.org" ]; }; ` + server("false", "true") + ` }`, `"to":["a@example.org"]`},
 	} {
 		if got := evaluate(t, c.configuration).file(t, "pyruse/pyruse.json"); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %s is not in\n%s", c.configuration, c.want, got)

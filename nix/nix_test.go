@@ -134,8 +134,13 @@ func evaluateAll(t *testing.T, v any, file string, args ...string) {
 		}
 		first = string(out)
 	}
-	if err := json.Unmarshal([]byte(first), v); err != nil {
-		t.Fatal(err)
+	decode(t, []byte(first), v)
+}
+
+func decode(t *testing.T, text []byte, v any) {
+	t.Helper()
+	if err := json.Unmarshal(text, v); err != nil {
+		t.Fatalf("read what Nix has evaluated: %v\n%s", err, text)
 	}
 }
 

@@ -134,7 +134,7 @@ let
         type = types.nullOr types.path;
         default = null;
         example = literalExpression "./site.json";
-        description = "A file that is the fragment, as it is. It excludes `chains` and `settings`.";
+        description = "A file that is the fragment, as it is. It excludes `chains` and `settings`. A `storage` in it must be `settings.storage`. With `checkConfig`, the build has to read it: write the path without quotes.";
       };
     };
   };
@@ -174,7 +174,11 @@ in
                 type = types.listOf types.str;
                 default = [ ];
                 example = [ "root@example.org" ];
-                description = "The receivers. Without any, it is root where the machine has a sendmail (`services.mail.sendmailSetuidWrapper`); elsewhere there is no report, and its lines are kept until there is somebody.";
+                description = ''
+                  The receivers. Without any, it is root where the machine has a mail server of its own: one whose sendmail is setuid or
+                  setgid (`services.mail.sendmailSetuidWrapper`). Elsewhere, also with msmtp, there is no report, and its lines are kept
+                  until there is somebody.
+                '';
               };
               subject = mkOption {
                 type = types.str;
@@ -213,7 +217,10 @@ in
           type = types.str;
           default = "/var/lib/pyruse";
           example = "/srv/pyruse";
-          description = "The folder with the state. Another one than the default is made, and made writable in the units.";
+          description = ''
+            The folder with the state. Another one than the default is made, and made writable in the units. It must be one that the
+            sandbox leaves open and that stays, such as one in `/srv`, `/mnt` or `/var/lib`.
+          '';
         };
         debug = mkOption {
           type = types.bool;
@@ -259,7 +266,8 @@ in
     example = literalExpression "./pyruse.json";
     description = ''
       A whole `pyruse.json`, taken byte for byte, such as one of Pyruse 2. It excludes `chains` and all `settings`: Nix cannot read
-      such a file in its order.
+      such a file in its order. A `storage` in it must be `/var/lib/pyruse`, for which the units are made. With `checkConfig`, the
+      build has to read it: write the path without quotes.
     '';
   };
 
@@ -281,7 +289,7 @@ in
     };
     description = ''
       Files with secrets, outside the store, which systemd hands to the daemon (`LoadCredential=`). A setting such as
-      `email.smtp.passwordCredential` names one of them.
+      `email.smtp.passwordCredential` names one of them. Settings with a secret, or with a file in the store that has one, are refused.
     '';
   };
 

@@ -1,7 +1,6 @@
 package nix
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -63,13 +62,6 @@ func renderOptions(options []option) string {
 		}
 	}
 	return page.String()
-}
-
-func decode(t *testing.T, text []byte, v any) {
-	t.Helper()
-	if err := json.Unmarshal(text, v); err != nil {
-		t.Fatalf("read what Nix has evaluated: %v\n%s", err, text)
-	}
 }
 
 // The examples of the page for administrators are sound.

@@ -34,6 +34,7 @@ type buildResult struct {
 		Outputs, Systems, Checks, Overlay []string
 		ExecStart                         string
 	}
+	Module struct{ Alone, Overlaid string }
 }
 
 func evaluateBuild(t *testing.T, lib string) buildResult {
@@ -167,6 +168,32 @@ func TestFlake(t *testing.T) {
 				t.Errorf("without an overlay, the daemon is %q", got.ExecStart)
 			}
 		})
+	}
+}
+
+// Without the flake, and without a package in nixpkgs, the module builds its own.
+func TestModuleWithoutFlake(t *testing.T) {
+	for name, lib := range libs(t) {
+		got := evaluateBuild(t, lib).Module
+		if got.Alone != "/nix/store/pyruse/bin/pyruse run" || got.Overlaid != "/nix/store/overlaid/bin/pyruse run" {
+			t.Errorf("%s: the daemon is %q, with an overlay %q", name, got.Alone, got.Overlaid)
+		}
+	}
+}
+
+// The page for administrators says which NixOS it takes, as that has the Go of go.mod.
+func TestPageNamesGo(t *testing.T) {
+	mod, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../docs/tasks/nixos.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(mod)
+	if version == nil || !strings.Contains(string(page), "Go "+string(version[1])+".") {
+		t.Errorf("docs/tasks/nixos.md does not name the Go of go.mod: %s", version)
 	}
 }
 

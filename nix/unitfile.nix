@@ -36,14 +36,22 @@ let
 
   words = values: builtins.filter (word: word != "") (lib.concatMap (lib.splitString " ") values);
 
-  # Keys of [Unit] and [Install] that have an option of their own in NixOS.
+  # Keys that have an option of their own in NixOS.
   lists = {
-    Documentation = "documentation";
-    After = "after";
-    Before = "before";
-    Wants = "wants";
-    Conflicts = "conflicts";
-    WantedBy = "wantedBy";
+    Unit = {
+      Documentation = "documentation";
+      After = "after";
+      Before = "before";
+      Wants = "wants";
+      Conflicts = "conflicts";
+    };
+    Install.WantedBy = "wantedBy";
+  };
+  # DefaultInstance= is for `systemctl enable`, which NixOS does not have.
+  known = {
+    Unit = _: true;
+    Service = _: true;
+    Install = key: lists.Install ? ${key} || key == "DefaultInstance";
   };
 
   scalar = value: if value == "yes" then true else if value == "no" then false else value;
@@ -62,15 +70,31 @@ in
 file:
 let
   read = sections (toString file) (builtins.readFile file);
+  unknown = lib.concatLists (
+    lib.mapAttrsToList (
+      section: keys:
+      if !(known ? ${section}) then
+        [ "[${section}]" ]
+      else
+        map (key: "${key}= in [${section}]") (builtins.filter (key: !known.${section} key) (builtins.attrNames keys))
+    ) read
+  );
   unit = read.Unit or { };
   service = read.Service or { };
-  install = read.Install or { };
-  taken = lib.filterAttrs (key: _: lists ? ${key});
+  taken =
+    section:
+    lib.mapAttrs' (key: values: lib.nameValuePair lists.${section}.${key} (words values)) (
+      lib.filterAttrs (key: _: lists.${section} ? ${key}) (read.${section} or { })
+    );
 in
-lib.mapAttrs' (key: values: lib.nameValuePair lists.${key} (words values)) (taken unit // taken install)
-// {
-  description = lib.concatStrings unit.Description;
-  unitConfig = lib.mapAttrs (_: setting) (removeAttrs unit ([ "Description" ] ++ builtins.attrNames lists));
-  serviceConfig = lib.mapAttrs (_: setting) (removeAttrs service [ "Environment" ]);
-  environment = builtins.listToAttrs (map variable (words (service.Environment or [ ])));
-}
+if unknown != [ ] then
+  throw "${toString file}: this part of a unit file is not understood: ${builtins.concatStringsSep ", " unknown}"
+else
+  taken "Unit"
+  // taken "Install"
+  // {
+    description = lib.concatStrings unit.Description;
+    unitConfig = lib.mapAttrs (_: setting) (removeAttrs unit ([ "Description" ] ++ builtins.attrNames lists.Unit));
+    serviceConfig = lib.mapAttrs (_: setting) (removeAttrs service [ "Environment" ]);
+    environment = builtins.listToAttrs (map variable (words (service.Environment or [ ])));
+  }

@@ -29,7 +29,12 @@
         machine.wait_for_unit("multi-user.target")
         machine.wait_until_succeeds("ping -c 1 -W 1 server")
 
-    address = attacker.succeed("ip -4 -o addr show eth1 | sed 's,.* inet \\([0-9.]*\\)/.*,\\1,'").strip()
+    # The names of the machines have addresses of IPv6 as well, and ssh would take those.
+    def address(node):
+        return node.succeed("ip -4 -o addr show eth1 | sed 's,.* inet \\([0-9.]*\\)/.*,\\1,'").strip()
+
+    service = address(server)
+    stranger = address(attacker)
 
     with subtest("the sandbox"):
         server.succeed("systemctl show -P User pyruse | grep -qx pyruse")
@@ -40,13 +45,13 @@
             # in the end it is banned, and cannot even connect
             attacker.fail(
                 "sshpass -p wrong ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
-                "-o PreferredAuthentications=password -o NumberOfPasswordPrompts=1 -o ConnectTimeout=5 admin@server true"
+                f"-o PreferredAuthentications=password -o NumberOfPasswordPrompts=1 -o ConnectTimeout=5 admin@{service} true"
             )
-        server.wait_until_succeeds(f"pyruse bans list | grep -q {address}", timeout=60)
-        server.succeed(f"nft list set inet pyruse ban4 | grep -q {address}")
+        server.wait_until_succeeds(f"pyruse bans list | grep -qwF {stranger}", timeout=60)
+        server.succeed(f"nft list set inet pyruse ban4 | grep -qwF {stranger}")
 
     with subtest("packets of the attacker are dropped, those of others are not"):
-        attacker.fail("timeout 5 bash -c ': < /dev/tcp/server/22'")
-        friend.succeed("timeout 5 bash -c ': < /dev/tcp/server/22'")
+        attacker.fail(f"timeout 5 bash -c ': < /dev/tcp/{service}/22'")
+        friend.succeed(f"timeout 5 bash -c ': < /dev/tcp/{service}/22'")
   '';
 }

@@ -55,13 +55,13 @@ let
       legacyPackages = { x86_64-linux = pkgs; aarch64-linux = pkgs; };
     };
   };
-  inherit
+  # the daemon of a machine with this module
+  execStart =
+    module: pkgs:
     (lib.evalModules {
       specialArgs.pkgs = pkgs;
-      modules = [ ./stub/nixos.nix outputs.nixosModules.default { services.pyruse.enable = true; } ];
-    })
-    config
-    ;
+      modules = [ ./stub/nixos.nix module { services.pyruse.enable = true; } ];
+    }).config.systemd.services.pyruse.serviceConfig.ExecStart;
 in
 {
   package = build pkgs;
@@ -73,7 +73,12 @@ in
     systems = builtins.attrNames outputs.packages;
     checks = builtins.attrNames outputs.checks.aarch64-linux;
     overlay = builtins.attrNames (outputs.overlays.default pkgs pkgs);
-    # the daemon of a machine whose nixpkgs knows no Pyruse
-    execStart = config.systemd.services.pyruse.serviceConfig.ExecStart;
+    # on a machine whose nixpkgs knows no Pyruse
+    execStart = execStart outputs.nixosModules.default pkgs;
+  };
+  # the module without the flake: with such a nixpkgs, and with an overlay
+  module = {
+    alone = execStart ../module.nix pkgs;
+    overlaid = execStart ../module.nix (pkgs // { pyruse = program "overlaid"; });
   };
 }

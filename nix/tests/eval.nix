@@ -35,6 +35,7 @@ in
     name: service: lib.nameValuePair (file name service) (import ./stub/unit.nix lib service)
   ) services;
   wantedBy = lib.mapAttrs (_: service: service.wantedBy) services;
+  requiredBy = lib.mapAttrs (_: service: service.requiredBy) services;
   reloadTriggers = lib.mapAttrs (_: service: service.reloadTriggers) services;
   checks = map (check: check.script) config.system.checks;
   packages = map (package: package.name) config.environment.systemPackages;

@@ -1,6 +1,6 @@
 # The units and files that NixOS would write, as JSON: { "pyruse.service" = text; … }, and "files" with the contents of /etc, and
 # "wantedBy" with the targets. So another system can boot the units of NixOS:
-#   nix-instantiate --eval --strict --json --argstr pyruse /usr nix/tests/render.nix
+#   nix-instantiate --eval --strict --json --read-write-mode --argstr pyruse /usr nix/tests/render.nix
 {
   libPath ? ./stub/lib.nix,
   pyruse ? "/usr",

@@ -4,7 +4,6 @@ let
   inherit (builtins)
     all
     attrNames
-    attrValues
     concatMap
     concatStringsSep
     elem
@@ -27,7 +26,6 @@ let
     sort
     stringLength
     substring
-    tail
     ;
 
   ## Functions of lists, strings and attribute sets
@@ -132,7 +130,6 @@ let
     package = simple "package" isDerivation;
     externalPath = simple "path" (value: isPathLike value && !inStore value);
     strMatching = pattern: simple "strMatching ${builtins.toJSON pattern}" (value: isString value && match pattern value != null);
-    lines = simple "lines" isString // { merge = _: concatStringsSep "\n"; };
 
     nullOr =
       type:
@@ -306,7 +303,6 @@ let
       mkIf
       mkMerge
       mkOrder
-      mkOverride
       nameValuePair
       optional
       types
@@ -341,7 +337,7 @@ let
     splitString = separator: text: filter isString (builtins.split (literal separator) text);
     unique = foldl' (seen: value: if elem value seen then seen else seen ++ [ value ]) [ ];
   };
-  # module.nix splits at spaces and newlines only
-  literal = separator: if elem separator [ " " "\n" ] then separator else throw "splitString: not at ${separator}";
+  # module.nix splits at these only
+  literal = separator: if elem separator [ " " "\n" "/" ] then separator else throw "splitString: not at ${separator}";
 in
 lib

@@ -26,7 +26,6 @@ let
     enable = option types.bool true;
     serviceConfig = option values { };
     environment = option (types.attrsOf (types.oneOf [ types.str types.path types.package ])) { };
-    path = option (types.listOf types.package) [ ];
     reloadTriggers = option (types.listOf types.str) [ ];
     restartTriggers = option (types.listOf types.str) [ ];
     restartIfChanged = option types.bool true;

@@ -1,5 +1,5 @@
 # The text of a service as NixOS writes it: lib/systemd-lib.nix of nixpkgs says how. Switches compare these texts, so the triggers
-# stand in it, too.
+# stand in it, too, and what says how a switch treats the unit.
 lib: service:
 let
   text = value: if builtins.isBool value then (if value then "true" else "false") else toString value;
@@ -17,6 +17,7 @@ section "Unit" (
   // words "Conflicts" service.conflicts
   // words "Documentation" service.documentation
   // words "X-Reload-Triggers" service.reloadTriggers
+  // words "X-Restart-Triggers" service.restartTriggers
   // lib.optionalAttrs (service.description != "") { Description = service.description; }
   // service.unitConfig
 )
@@ -25,5 +26,8 @@ section "Unit" (
   lib.optionalAttrs (service.environment != { }) {
     Environment = lib.mapAttrsToList (name: value: "\"${name}=${toString value}\"") service.environment;
   }
+  // lib.optionalAttrs service.reloadIfChanged { X-ReloadIfChanged = true; }
+  // lib.optionalAttrs (!service.restartIfChanged) { X-RestartIfChanged = false; }
+  // lib.optionalAttrs (!service.stopIfChanged) { X-StopIfChanged = false; }
   // service.serviceConfig
 )
