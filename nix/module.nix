@@ -62,9 +62,6 @@ let
     ) cfg.fragments
   );
 
-  # What the build of the system checks, it has to read, and to run.
-  isChecked = cfg.checkConfig && pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
-
   ## Refusals
 
   # Is this in the store, or put there when it is used?
@@ -123,12 +120,6 @@ let
     else
       lib.any says (builtins.attrValues value);
   settingsAreSet = lib.any says options.services.pyruse.settings.definitions;
-
-  # What the build of the system cannot read.
-  fileFault =
-    where: file:
-    lib.optional (file != null && !inStore file)
-      "${where} = \"${file}\" is not in the store, so it cannot be checked when the system is built: write a path without quotes, or set ${path}.checkConfig = false.";
 
   storageFaults =
     let
@@ -192,7 +183,6 @@ let
     ++ lib.optional (
       fragment.source != null && (fragment.chains != [ ] || fragment.settings != { })
     ) "${where}: source is the whole fragment, so it excludes chains and settings."
-    ++ lib.optionals (fragment.enable && isChecked) (fileFault "${where}.source" fragment.source)
     ++ actionsFault "${where}.settings" "${where}.chains" fragment.settings
     ++ secretsFaults "${where}.settings" fragment.settings
     ++ lib.optional (fragment.settings ? storage)
@@ -211,7 +201,6 @@ let
       cfg.configFile != null && settingsAreSet
     ) "${path}.configFile is the whole configuration, so it excludes ${path}.settings; use ${path}.fragments to add some."
     ++ lib.concatLists (lib.mapAttrsToList fragmentFaults cfg.fragments)
-    ++ lib.optionals isChecked (fileFault "${path}.configFile" cfg.configFile)
     ++ map (
       name: "${path}.credentials.\"${name}\": the name of a credential has no slash, colon, blank or percent sign."
     ) (builtins.filter (name: builtins.match "[^/:%[:space:]]+" name == null) (builtins.attrNames cfg.credentials));
@@ -334,12 +323,19 @@ in
     }
     // { inherit services; };
 
-    system.checks = lib.optional isChecked (
+    system.checks = lib.optional (cfg.checkConfig && pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform) (
       pkgs.runCommand "pyruse-configuration-is-sound" { } ''
-        cp ${lib.escapeShellArg "${mainFile}"} pyruse.json
+        take() {
+          if [ ! -r "$1" ]; then
+            echo "$1 cannot be read when the system is built: write the path without quotes, so that Nix has the file, or set ${path}.checkConfig = false." >&2
+            exit 1
+          fi
+          cp "$1" "$2"
+        }
+        take ${lib.escapeShellArg "${mainFile}"} pyruse.json
         mkdir pyruse.d
         ${lib.concatMapStrings (
-          file: "cp ${lib.escapeShellArgs [ "${file.source}" "pyruse.d/${file.name}.json" ]}\n"
+          file: "take ${lib.escapeShellArgs [ "${file.source}" "pyruse.d/${file.name}.json" ]}\n"
         ) fragmentFiles}
         set -- --config-dir pyruse.d
         if [ -d ${cfg.package}/lib/pyruse.d ]; then

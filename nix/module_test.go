@@ -455,8 +455,6 @@ func TestRefusals(t *testing.T) {
 
 		{`fragments.f.settings.storage = "/srv/pyruse";`, `services.pyruse.fragments."f".settings.storage|services.pyruse.settings.storage`},
 		{`fragments.f.settings.storage = null;`, `services.pyruse.fragments."f".settings.storage|services.pyruse.settings.storage`},
-		{`configFile = "/etc/nixos/p.json";`, "services.pyruse.configFile|/etc/nixos/p.json|services.pyruse.checkConfig"},
-		{`fragments.f.source = "/run/secrets/f.json";`, `services.pyruse.fragments."f".source|/run/secrets/f.json|services.pyruse.checkConfig`},
 	} {
 		got := evaluate(t, `{ lib, pkgs, ... }: { services.pyruse = { enable = true; `+x.configuration+` }; }`)
 		if len(got.Refusals) != 1 {
@@ -476,9 +474,8 @@ func TestFilesInTheirPlaces(t *testing.T) {
 	for _, configuration := range []string{
 		`settings.email.smtp = { passwordFile = "/run/secrets/p"; keyFile = "/run/credentials/pyruse.service/key"; certFile = ./module.nix; password = null; };`,
 		`settings.email.smtp = null; fragments = { f.settings.email = null; g.settings.email.smtp = [ ]; h.settings.email = "x"; };`,
-		`configFile = "/etc/nixos/p.json"; checkConfig = false;`,
-		`fragments.f.source = "/run/secrets/f.json"; checkConfig = false;`,
-		`fragments.f = { enable = false; source = "/run/secrets/f.json"; };`,
+		`configFile = "/etc/nixos/p.json";`,
+		`fragments.f.source = "/run/secrets/f.json";`,
 		`configFile = "${./.}/module.nix";`,
 		`configFile = pkgs.writeText "p.json" "{ }";`,
 	} {
@@ -535,6 +532,8 @@ func TestCheckAtBuildTime(t *testing.T) {
 		{`fragments.f.chains = ` + dangling + `;`, "nowhere"},
 		{`fragments."f g".source = ` + broken + `;`, "f g.json"},
 		{`configFile = ` + broken + `;`, "pyruse.json"},
+		{`configFile = "/etc/nixos/none.json";`, "/etc/nixos/none.json cannot be read when the system is built"},
+		{`fragments.f.source = "/run/secrets/none.json";`, "/run/secrets/none.json cannot be read when the system is built"},
 		{`chains = [ { label = "a"; steps = [ { action = "action_nop"; } ]; } ];`, "action_nop"},
 		{`settings.report.at = "noon";`, "noon"},
 		{`settings.email = { from = "a@example.org"; smtp = { host = "mail.example.org"; username = "a"; password = "secret"; }; };`, "password"},
