@@ -20,6 +20,8 @@ TAGS        := libsqlite3
 FUZZTIME    ?= 20s
 GOLANGCI    := v2.6.2
 GO          := .ci/go
+# What makes mounts of its own.
+ROOTED      := .ci/rooted
 BIN         ?= bin/pyruse
 PREFIX      ?= /usr/local
 LDFLAGS     := -X main.version=$(VERSION)
@@ -86,7 +88,7 @@ run: build
 	@.ci/show
 
 test: setup-test
-	$(GO) test -race -timeout 20m -tags $(TAGS) ./...
+	$(ROOTED) $(GO) test -race -timeout 20m -tags $(TAGS) ./...
 	@[ -n "$$NIXPKGS_LIB" ] || cat nix/tests/unchecked.txt
 
 deb: setup-deb
@@ -94,7 +96,7 @@ deb: setup-deb
 	@touch bin/.deb
 
 test-deb: setup-deb
-	.ci/deb check bin
+	$(ROOTED) .ci/deb check bin
 	@touch bin/.deb
 
 # When the package was built. What it is tested for is what stands here now, and not what stood here some day.
@@ -106,7 +108,7 @@ test-vm: setup-vm bin/.deb
 	  $(GO) test -tags '$(TAGS) vm' -count=1 -timeout 45m -v ./testvm
 
 bench: build setup-test
-	$(GO) run -tags $(TAGS) ./docs/benchmarks
+	$(ROOTED) $(GO) run -tags $(TAGS) ./docs/benchmarks
 
 LINTER := bin/golangci-lint-$(GOLANGCI)
 
@@ -121,7 +123,7 @@ lint: setup-lint
 fuzz: setup-test
 	@set -e; for file in $$(grep -rl --include=*_test.go '^func Fuzz' internal cmd); do \
 	  for target in $$(grep -o '^func Fuzz[A-Za-z0-9_]*' $$file | cut -c6-); do \
-	    echo "== $$target"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+	    echo "== $$target"; $(ROOTED) $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
 	  done; \
 	done
 

@@ -124,7 +124,7 @@ func furnish() error {
 		return err
 	}
 	if err := unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make the mounts private: %w", err)
+		return fmt.Errorf("make the mounts private (in a chroot, make test can): %w", err)
 	}
 	for _, dir := range []string{"/run", "/var/log"} {
 		if err := unix.Mount("journaltest", dir, "tmpfs", 0, "mode=0755"); err != nil {
