@@ -133,6 +133,11 @@ func TestFilesAreThoseOfTheRepository(t *testing.T) {
 			t.Errorf("the built collection lacks %s", name)
 		}
 	}
+	for name := range packed {
+		if regexp.MustCompile(`^testdata/|_test\.go$|lint$|\.cfg$`).MatchString(name) {
+			t.Errorf("the built collection has %s, which is for this repository", name)
+		}
+	}
 }
 
 // unpack returns the contents of the regular files in a tarball.
