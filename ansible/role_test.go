@@ -67,6 +67,50 @@ func TestLinters(t *testing.T) {
 	}
 }
 
+// Whoever copies an example has a configuration without a fault.
+func TestExamplesAreValid(t *testing.T) {
+	need(t, "go", "python3")
+	program := filepath.Join(t.TempDir(), "pyruse")
+	output(t, "go", "build", "-tags", "libsqlite3", "-o", program, "../cmd/pyruse")
+	page := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```").FindAllStringSubmatch(readFile(t, "../docs/tasks/ansible.md"), -1)
+	examples := map[string]string{"playbooks/example.yml": readFile(t, "playbooks/example.yml")}
+	for _, block := range page {
+		if strings.Contains(block[1], "pyruse_fragments:") {
+			examples["the page"] = block[1]
+		}
+	}
+	if len(examples) != 2 {
+		t.Fatal("the page has no example")
+	}
+	for name, playbook := range examples {
+		var plays []struct {
+			Vars struct {
+				Config    json.RawMessage            `json:"pyruse_config"`
+				Fragments map[string]json.RawMessage `json:"pyruse_fragments"`
+			} `json:"vars"`
+		}
+		text := output(t, "python3", "-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.argv[1])))", playbook)
+		if err := json.Unmarshal([]byte(text), &plays); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(plays) != 1 || len(plays[0].Vars.Fragments) == 0 {
+			t.Fatalf("%s has no fragments: %s", name, text)
+		}
+		folder := t.TempDir()
+		main := filepath.Join(t.TempDir(), "pyruse.json")
+		files := map[string]json.RawMessage{main: plays[0].Vars.Config}
+		for fragment, content := range plays[0].Vars.Fragments {
+			files[filepath.Join(folder, fragment+".json")] = content
+		}
+		for path, content := range files {
+			if err := os.WriteFile(path, content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		output(t, program, "check", "--strict", "--config", main, "--config-dir", "../cmd/pyruse/rules", "--config-dir", folder)
+	}
+}
+
 // What the role takes is told in three places.
 func TestOptionsAreDescribed(t *testing.T) {
 	names := func(path, pattern string) []string {
