@@ -217,13 +217,19 @@ type vars map[string]any
 type machine struct {
 	root    string
 	program string // the path of pyruse on the controller
+	newer   string // that of another build of it
 }
 
 func newMachine(t *testing.T) machine {
 	t.Helper()
 	need(t, "ansible-playbook", "unshare", "go")
-	m := machine{root: filepath.Join(t.TempDir(), "root"), program: filepath.Join(t.TempDir(), "pyruse")}
+	programs := t.TempDir()
+	m := machine{root: filepath.Join(t.TempDir(), "root"), program: filepath.Join(programs, "pyruse"), newer: filepath.Join(programs, "newer")}
 	output(t, "go", "build", "-trimpath", "-tags", "libsqlite3", "-o", m.program, "../cmd/pyruse")
+	// What follows the sections of a program is never read.
+	if err := os.WriteFile(m.newer, []byte(readFile(t, m.program)+"newer"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	output(t, "testdata/sandbox.sh", "make", m.root)
 	return m
 }
@@ -248,6 +254,9 @@ func (m machine) files(t *testing.T) map[string]string {
 		err := filepath.WalkDir(m.path(folder), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil {
 				return err
+			}
+			if strings.HasPrefix(path, m.path("var/lib/systemctl")) {
+				return nil
 			}
 			info, err := entry.Info()
 			if err != nil {
@@ -385,25 +394,30 @@ func TestFirstRun(t *testing.T) {
 	v := vars{
 		"pyruse_config": json.RawMessage(`{"neverBan": ["192.0.2.0/24"], "email": {"to": ["root@example.org", "Zoë <zoe@example.org>"], "from": "p@example.org",
 			"smtp": {"host": "mail.example.org", "username": "p", "passwordCredential": "mail"}}}`),
-		"pyruse_fragments":   vars{"60-calls": calls, "70-called": called},
-		"pyruse_masked":      []string{"90-report"},
+		// The last one needs the rules that come with the program.
+		"pyruse_fragments": vars{"60-calls": calls, "70-called": called, "80-ssh": `{"actions": {"s": {"order": 600, "steps": [{"action": "action_noop", "then": "ssh: ban"}]}}}`},
+		"pyruse_masked":    []string{"90-report"},
 		"pyruse_credentials": vars{"mail": `{"open": "sesame"}`, "number": 424243},
 	}
 
-	t.Log("in check mode, nothing is there, and nothing is there afterwards")
+	t.Log("a fault is told before anything is there, in check mode and in earnest, and nothing is there afterwards")
 	before := m.files(t)
+	for _, args := range [][]string{{"--check"}, nil} {
+		r := m.run(t, vars{"pyruse_fragments": vars{"60-calls": calls}}, args...)
+		if r.err == nil || !strings.Contains(r.out, "/etc/pyruse.d/60-calls.json:1:") {
+			t.Errorf("it is not, with %q:\n%s", args, r.out)
+		}
+		if diff := cmp.Diff(before, m.files(t)); diff != "" {
+			t.Errorf("a refused run changes files, with %q:\n%s", args, diff)
+		}
+	}
+
+	t.Log("in check mode, nothing is there, and nothing is there afterwards")
 	r := m.run(t, v, "--check", "--diff", "-vvv")
 	if r.err != nil {
 		t.Fatalf("it fails:\n%s", r.out)
 	}
-	delete(before, "/var/lib/systemctl")
-	after := m.files(t)
-	for path := range after {
-		if strings.HasPrefix(path, "/var/lib/systemctl") {
-			delete(after, path)
-		}
-	}
-	if diff := cmp.Diff(before, after); diff != "" {
+	if diff := cmp.Diff(before, m.files(t)); diff != "" {
 		t.Errorf("check mode changes files:\n%s", diff)
 	}
 	wantDone(t, r)
@@ -561,6 +575,9 @@ func TestFaults(t *testing.T) {
 		"fragment": {
 			vars{"pyruse_fragments": vars{"60-calls": calls, "70-called": called, "50-new": "{}", "80-bad": vars{"actions": vars{"x": []vars{{"filter": "filter_equal"}}}}}},
 			`/etc/pyruse.d/80-bad.json:6:19: x[0]: there is no filter \"filter_equal\"; did you mean`,
+		},
+		"fragment, with another program": {
+			vars{"pyruse_binary": "/host" + m.newer, "pyruse_fragments": vars{"60-calls": calls}}, `/etc/pyruse.d/60-calls.json:1:`,
 		},
 		"needed by another of this role": {vars{"pyruse_fragments": vars{"60-calls": calls}}, `/etc/pyruse.d/60-calls.json:1:`},
 		"needed by others":               {vars{}, `/etc/pyruse.d/75-theirs.json:1:`},
