@@ -397,7 +397,9 @@ func TestFirstRun(t *testing.T) {
 		// The last one needs the rules that come with the program.
 		"pyruse_fragments": vars{"60-calls": calls, "70-called": called, "80-ssh": `{"actions": {"s": {"order": 600, "steps": [{"action": "action_noop", "then": "ssh: ban"}]}}}`},
 		"pyruse_masked":    []string{"90-report"},
-		"pyruse_credentials": vars{"mail": `{"open": "sesame"}`, "number": 424243},
+		// Before ansible-core 2.19, what comes from a template and looks like a list becomes one, unless it says that it is a string.
+		"pyruse_credentials": vars{"mail": `{"open": "sesame"}`, "number": 424243, "list": "{{ secret | string }}"},
+		"secret":             `["sesame", 1]`,
 	}
 
 	t.Log("a fault is told before anything is there, in check mode and in earnest, and nothing is there afterwards")
@@ -456,6 +458,7 @@ func TestFirstRun(t *testing.T) {
 	wantText(t, m, "etc/pyruse.d/60-calls.json", calls)
 	wantText(t, m, "etc/pyruse/credentials/mail", `{"open": "sesame"}`)
 	wantText(t, m, "etc/pyruse/credentials/number", "424243")
+	wantText(t, m, "etc/pyruse/credentials/list", `["sesame", 1]`)
 	files := m.files(t)
 	for path, mode := range map[string]string{
 		"/etc/pyruse/credentials": "drwx------", "/etc/pyruse/credentials/mail": "-rw------- ", "/etc/pyruse.d/90-report.json": "Lrwxrwxrwx -> /dev/null",
