@@ -619,6 +619,11 @@ func TestFaults(t *testing.T) {
 	if r := m.run(t, vars{}); r.err == nil || !strings.Contains(r.out, "The package pyruse is installed. Remove it first") {
 		t.Errorf("they are not:\n%s", r.out)
 	}
+	t.Log("a package that was removed, but for its configuration, has a list, too")
+	m.write(t, "var/lib/dpkg/info/pyruse.list", "/.\n/etc\n/etc/pyruse\n/etc/pyruse/pyruse.json\n")
+	if r := m.succeeds(t, vars{"pyruse_fragments": vars{"70-called": called}}); !slices.Contains(r.done, "reload pyruse.service") {
+		t.Errorf("the daemon does not take the change over, but does %q:\n%s", r.done, r.out)
+	}
 }
 
 // systemd 253 and the daemon agree on a reload without a helper; and without systemd, only files are laid out.
