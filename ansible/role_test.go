@@ -626,6 +626,54 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// Links of others lead to where they lead, and what is laid out to be checked is not written through them.
+func TestLinksOfOthers(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.write(t, "etc/theirs/called.json", called)
+	m.write(t, "etc/theirs/calls.json", calls)
+	m.write(t, "etc/theirs/main.json", "{}\n")
+	m.write(t, "etc/pyruse.d/folder/in-it.json", "{")
+	m.write(t, "etc/pyruse/pyruse.json", "")
+	for path, target := range map[string]string{
+		"etc/pyruse.d/10-called.json": "../theirs/called.json",
+		"etc/pyruse.d/60-calls.json":  "../theirs/calls.json",
+		"etc/pyruse.d/70-masked.json": "../theirs/calls.json",
+		"etc/pyruse.d/20-gone.json":   "../theirs/gone.json",
+		"etc/pyruse.d/90-report.json": "/dev/null",
+		"etc/pyruse/pyruse.json":      "../theirs/main.json",
+	} {
+		os.Remove(m.path(path))
+		if err := os.Symlink(target, m.path(path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	theirs := regexp.MustCompile(`^/etc/(theirs|pyruse)`)
+	before := m.files(t)
+	v := vars{"pyruse_config": vars{"neverBan": []string{}}, "pyruse_fragments": vars{"60-calls": " " + calls}, "pyruse_masked": []string{"70-masked"}}
+	m.succeeds(t, v, "--check")
+	if diff := cmp.Diff(before, m.files(t)); diff != "" {
+		t.Errorf("check mode changes files:\n%s", diff)
+	}
+	m.succeeds(t, v)
+	after := m.files(t)
+	for path, want := range map[string]string{
+		"/etc/pyruse.d/60-calls.json":  "-rw-r--r--  " + calls,
+		"/etc/pyruse.d/70-masked.json": "Lrwxrwxrwx -> /dev/null",
+		"/etc/pyruse/pyruse.json":      "-rw-r--r-- " + header + "{\n  \"neverBan\": []\n}\n",
+	} {
+		if after[path] != want {
+			t.Errorf("%s: %q, want %q", path, after[path], want)
+		}
+		delete(before, path)
+	}
+	for path, was := range before {
+		if theirs.MatchString(path) && after[path] != was {
+			t.Errorf("%s was %q, and is %q", path, was, after[path])
+		}
+	}
+}
+
 // systemd 253 and the daemon agree on a reload without a helper; and without systemd, only files are laid out.
 func TestNewerSystemd(t *testing.T) {
 	t.Parallel()
