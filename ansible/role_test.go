@@ -436,7 +436,7 @@ func TestFirstRun(t *testing.T) {
 	t.Log("in earnest")
 	r = m.succeeds(t, v, "--diff", "-vvv")
 	wantNoSecrets(t, r)
-	wantDone(t, r, "enable pyruse-boot@action_nftBan.service", "start pyruse.service", "enable pyruse.service")
+	wantDone(t, r, "start pyruse.service", "enable pyruse.service", "enable pyruse-boot@action_nftBan.service")
 	wantText(t, m, "etc/pyruse/pyruse.json", header+`{
   "neverBan": [
     "192.0.2.0/24"
@@ -497,7 +497,7 @@ func TestChanges(t *testing.T) {
 	m := newMachine(t)
 	r := m.succeeds(t, vars{"pyruse_fragments": vars{"60-calls": calls, "70-called": called}})
 	wantText(t, m, "etc/pyruse/pyruse.json", readFile(t, "../cmd/pyruse/pyruse.json"))
-	wantDone(t, r, "enable pyruse-boot@action_nftBan.service", "start pyruse.service", "enable pyruse.service")
+	wantDone(t, r, "start pyruse.service", "enable pyruse.service", "enable pyruse-boot@action_nftBan.service")
 
 	t.Log("a fragment of somebody else stays, also one with a fault; and so does a main file that was changed")
 	m.write(t, "etc/pyruse.d/10-theirs.json", "{")
@@ -537,7 +537,7 @@ func TestChanges(t *testing.T) {
 		"pyruse_boot_modules": []string{"action_ipsetBan"},
 	}
 	r = m.succeeds(t, v)
-	wantDone(t, r, "disable pyruse-boot@action_nftBan.service", "enable pyruse-boot@action_ipsetBan.service", "restart pyruse.service")
+	wantDone(t, r, "restart pyruse.service", "disable pyruse-boot@action_nftBan.service", "enable pyruse-boot@action_ipsetBan.service")
 	wantText(t, m, "etc/pyruse.d/80-objects.json", called)
 	for path, want := range map[string]bool{
 		"pyruse/credentials/mail": false, "systemd/system/pyruse.service.d/credentials.conf": false,
@@ -626,6 +626,51 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+const mark = "etc/pyruse/.ansible-unfinished"
+
+// A run that does not come to its end leaves a restart to the next one, which cannot know what the daemon has taken over.
+func TestUnfinished(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.succeeds(t, vars{})
+	v := vars{"pyruse_fragments": vars{"70-called": called}}
+	m.write(t, "var/lib/systemctl/fail", "reload pyruse.service")
+	if r := m.run(t, v); r.err == nil || !exists(m.path("etc/pyruse.d/70-called.json")) || !exists(m.path(mark)) {
+		t.Errorf("the reload does not fail, or there is no mark:\n%s", r.out)
+	}
+
+	t.Log("who manages no service leaves it to others")
+	v["pyruse_manage_service"] = false
+	m.changesNothing(t, v)
+	delete(v, "pyruse_manage_service")
+
+	t.Log("in check mode, it is told")
+	const told = "An earlier run did not come to its end, so the daemon is restarted"
+	before := m.files(t)
+	r := m.succeeds(t, v, "--check")
+	if !strings.Contains(r.out, told) {
+		t.Errorf("it is not:\n%s", r.out)
+	}
+	if diff := cmp.Diff(before, m.files(t)); diff != "" {
+		t.Errorf("check mode changes files:\n%s", diff)
+	}
+
+	t.Log("the next run restarts the daemon, also where the boot units make trouble afterwards")
+	m.write(t, "var/lib/systemctl/fail", "enable pyruse-boot@action_ipsetBan.service")
+	v["pyruse_boot_modules"] = []string{"action_nftBan", "action_ipsetBan"}
+	r = m.run(t, v)
+	wantDone(t, r, "restart pyruse.service")
+	if r.err == nil || !strings.Contains(r.out, told) || exists(m.path(mark)) {
+		t.Errorf("it is not told, or the mark stays:\n%s", r.out)
+	}
+	m.write(t, "var/lib/systemctl/fail", "")
+	r = m.succeeds(t, v)
+	wantDone(t, r, "enable pyruse-boot@action_ipsetBan.service")
+	if strings.Contains(r.out, told) {
+		t.Errorf("it is told again:\n%s", r.out)
+	}
+}
+
 // Links of others lead to where they lead, and what is laid out to be checked is not written through them.
 func TestLinksOfOthers(t *testing.T) {
 	t.Parallel()
@@ -681,6 +726,9 @@ func TestNewerSystemd(t *testing.T) {
 	m.write(t, "var/lib/systemctl/version", "253")
 	r := m.succeeds(t, vars{"pyruse_manage_service": false})
 	wantDone(t, r)
+	if exists(m.path(mark)) {
+		t.Error("it is marked as unfinished, but nobody will finish it")
+	}
 	wantAsMade(t, m, "yes")
 
 	t.Log("systemctl reload cannot fail there, so the daemon is asked; here is none")
