@@ -311,6 +311,12 @@ func (r result) changed() []string {
 
 func (m machine) run(t *testing.T, v vars, args ...string) result {
 	t.Helper()
+	return m.play(t, "play.yml", v, args...)
+}
+
+// play runs a playbook of testdata.
+func (m machine) play(t *testing.T, play string, v vars, args ...string) result {
+	t.Helper()
 	all := vars{"pyruse_binary": "/host" + m.program, "ansible_python_interpreter": "/usr/bin/python3"}
 	for name, value := range v {
 		all[name] = value
@@ -327,7 +333,7 @@ func (m machine) run(t *testing.T, v vars, args ...string) result {
 	const done = "var/lib/systemctl/done"
 	m.write(t, done, "")
 	command := exec.Command("testdata/sandbox.sh", append([]string{"run", m.root,
-		"sh", "-euc", `cd "$0" && exec ansible-playbook -i localhost, testdata/play.yml -e @/root/vars.json "$@"`, "/host" + here}, args...)...)
+		"sh", "-euc", `cd "$0" && exec ansible-playbook -i localhost, -e @/root/vars.json "$@"`, "/host" + here, "testdata/" + play}, args...)...)
 	var out bytes.Buffer
 	command.Stdout, command.Stderr = &out, &out
 	err = command.Run()
@@ -717,6 +723,23 @@ func TestLinksOfOthers(t *testing.T) {
 			t.Errorf("%s was %q, and is %q", path, was, after[path])
 		}
 	}
+}
+
+// What one play has restarted does not keep the next one from a reload.
+func TestTwoPlays(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.succeeds(t, vars{})
+	r := m.play(t, "twice.yml", vars{
+		"pyruse_credentials": vars{"mail": "sesame"},
+		"pyruse_fragments":   "{{ of_this_play }}",
+		"text":               called,
+	})
+	if r.err != nil {
+		t.Fatalf("the run fails:\n%s", r.out)
+	}
+	wantDone(t, r, "restart pyruse.service", "reload pyruse.service")
+	wantText(t, m, "etc/pyruse.d/70-called.json", called)
 }
 
 // systemd 253 and the daemon agree on a reload without a helper; and without systemd, only files are laid out.
