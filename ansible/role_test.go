@@ -536,8 +536,12 @@ func TestChanges(t *testing.T) {
 	}
 	m.write(t, "etc/systemd/system/pyruse.service.d/theirs.conf", "[Service]\n")
 
+	t.Log("a main file that is left as it is may need the network")
+	v := vars{"pyruse_masked": []string{"80-objects"}, "pyruse_credentials": vars{"mail": "sesame"}}
+	m.changesNothing(t, v)
+
 	t.Log("all of that is taken back")
-	v := vars{
+	v = vars{
 		"pyruse_fragments":    vars{"80-objects": called},
 		"pyruse_config":       vars{"email": vars{"smtp": vars{"host": "127.0.0.1", "tls": "none"}, "from": "a@example.org"}},
 		"pyruse_boot_modules": []string{"action_ipsetBan"},
