@@ -5,8 +5,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -16,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -744,6 +747,87 @@ func TestTwoPlays(t *testing.T) {
 	}
 	wantDone(t, r, "restart pyruse.service", "reload pyruse.service")
 	wantText(t, m, "etc/pyruse.d/70-called.json", called)
+}
+
+// The package comes from a repository, then a newer one, and then one that lies on the machine.
+func TestRepository(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.write(t, "etc/apt/sources.list", "deb [trusted=yes] file:/root/repository ./\n")
+	// Nobody but root can read the folders of a test.
+	m.write(t, "etc/apt/apt.conf", `APT::Sandbox::User "root";`)
+	m.write(t, "var/lib/dpkg/status", "")
+	for _, folder := range []string{
+		"etc/apt/apt.conf.d", "etc/apt/sources.list.d", "etc/apt/preferences.d", "var/lib/dpkg/updates", "var/lib/apt/lists/partial",
+		"var/cache/apt/archives/partial",
+	} {
+		if err := errors.Join(os.RemoveAll(m.path(folder)), os.MkdirAll(m.path(folder), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.publish(t, "3.0.0")
+	v := vars{"pyruse_binary": "", "pyruse_fragments": vars{"70-called": called}}
+
+	t.Log("in check mode, it is told")
+	if r := m.succeeds(t, v, "--check"); !strings.Contains(r.out, "The package pyruse would be installed") || exists(m.path("usr/bin/pyruse")) {
+		t.Errorf("it is not:\n%s", r.out)
+	}
+
+	t.Log("in earnest")
+	r := m.succeeds(t, v)
+	wantDone(t, r, "start pyruse.service", "enable pyruse.service", "enable pyruse-boot@action_nftBan.service")
+	m.wantVersion(t, "3.0.0")
+	m.changesNothing(t, v)
+
+	t.Log("a newer one is taken where the newest is asked for")
+	m.publish(t, "3.0.1")
+	m.succeeds(t, v)
+	m.wantVersion(t, "3.0.0")
+	v["pyruse_package_state"] = "latest"
+	m.succeeds(t, v)
+	m.wantVersion(t, "3.0.1")
+
+	t.Log("a file on the machine")
+	name := m.publish(t, "3.0.2")
+	v = vars{"pyruse_binary": "", "pyruse_deb": "/root/repository/" + name, "pyruse_deb_remote": true, "pyruse_fragments": vars{"70-called": called}}
+	m.succeeds(t, v)
+	m.wantVersion(t, "3.0.2")
+}
+
+// publish makes a package of the program, and a repository of nothing else. It returns the name of the package's file.
+func (m machine) publish(t *testing.T, version string) string {
+	t.Helper()
+	need(t, "dpkg-deb", "make")
+	folder := t.TempDir()
+	output(t, "make", "-C", "..", "--no-print-directory", "install", "DESTDIR="+folder, "PREFIX=/usr", "BIN="+m.program, "NOTIFY_RELOAD=no")
+	// What is for people would go where the machine has links into this one.
+	if err := os.RemoveAll(filepath.Join(folder, "usr/share")); err != nil {
+		t.Fatal(err)
+	}
+	control := "Package: pyruse\nVersion: " + version + "\nArchitecture: all\nMaintainer: Pyruse <pyruse@example.org>\nDescription: a test\n"
+	for path, content := range map[string]string{
+		"DEBIAN/control": control, "DEBIAN/conffiles": "/etc/pyruse/pyruse.json\n", "etc/pyruse/pyruse.json": readFile(t, "../cmd/pyruse/pyruse.json"),
+	} {
+		machine{root: folder}.write(t, path, content)
+	}
+	name := "pyruse_" + version + "_all.deb"
+	m.write(t, "root/repository/Packages", "")
+	output(t, "dpkg-deb", "--root-owner-group", "-Znone", "--build", folder, m.path("root/repository/"+name))
+	file := readFile(t, m.path("root/repository/"+name))
+	m.write(t, "root/repository/Packages", fmt.Sprintf("%sFilename: ./%s\nSize: %d\nSHA256: %x\n", control, name, len(file), sha256.Sum256([]byte(file))))
+	// The role has apt look again where its list is old.
+	if err := os.Chtimes(m.path("var/lib/apt/lists"), time.Unix(0, 0), time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// wantVersion looks for the version of the package that is installed.
+func (m machine) wantVersion(t *testing.T, want string) {
+	t.Helper()
+	if status := readFile(t, m.path("var/lib/dpkg/status")); !strings.Contains(status, "\nStatus: install ok installed\n") || !strings.Contains(status, "\nVersion: "+want+"\n") {
+		t.Errorf("version %s is not installed:\n%s", want, status)
+	}
 }
 
 // systemd 253 and the daemon agree on a reload without a helper; and without systemd, only files are laid out.
