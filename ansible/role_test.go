@@ -787,8 +787,11 @@ func TestRepository(t *testing.T) {
 	m.succeeds(t, v)
 	m.wantVersion(t, "3.0.1")
 
-	t.Log("a file on the machine")
+	t.Log("a file on the machine, where somebody does without a main file")
 	name := m.publish(t, "3.0.2")
+	if err := os.Remove(m.path("etc/pyruse/pyruse.json")); err != nil {
+		t.Fatal(err)
+	}
 	v = vars{"pyruse_binary": "", "pyruse_deb": "/root/repository/" + name, "pyruse_deb_remote": true, "pyruse_fragments": vars{"70-called": called}}
 	m.succeeds(t, v)
 	m.wantVersion(t, "3.0.2")
