@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,6 +61,49 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// programs is the folder of what build builds.
+var programs string
+
+func TestMain(m *testing.M) { os.Exit(inFolder(m.Run)) }
+
+func inFolder(run func() int) int {
+	folder, err := os.MkdirTemp("", "pyruse-ansible")
+	if err != nil {
+		panic(err)
+	}
+	defer func() {
+		if err := os.RemoveAll(folder); err != nil {
+			panic(err)
+		}
+	}()
+	programs = folder
+	return run()
+}
+
+// build returns the path of the program, which is built once for all tests. Beside it is another build of it, pyruse-newer.
+func build(t *testing.T) string {
+	t.Helper()
+	need(t, "go")
+	program, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+var built = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(programs, "pyruse")
+	if out, err := exec.Command("go", "build", "-trimpath", "-tags", "libsqlite3", "-o", program, "../cmd/pyruse").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the program: %w\n%s", err, out)
+	}
+	content, err := os.ReadFile(program)
+	if err != nil {
+		return "", err
+	}
+	// What follows the sections of a program is never read.
+	return program, os.WriteFile(program+"-newer", append(content, "newer"...), 0o755)
+})
+
 func TestLinters(t *testing.T) {
 	need(t, "ansible-playbook", "ansible-lint", "yamllint")
 	output(t, "ansible-playbook", "--syntax-check", "-i", "inventory.example.yml", "playbooks/example.yml")
@@ -72,9 +116,8 @@ func TestLinters(t *testing.T) {
 
 // Whoever copies an example has a configuration without a fault.
 func TestExamplesAreValid(t *testing.T) {
-	need(t, "go", "python3")
-	program := filepath.Join(t.TempDir(), "pyruse")
-	output(t, "go", "build", "-tags", "libsqlite3", "-o", program, "../cmd/pyruse")
+	need(t, "python3")
+	program := build(t)
 	page := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```").FindAllStringSubmatch(readFile(t, "../docs/tasks/ansible.md"), -1)
 	examples := map[string]string{"playbooks/example.yml": readFile(t, "playbooks/example.yml")}
 	for _, block := range page {
@@ -225,14 +268,9 @@ type machine struct {
 
 func newMachine(t *testing.T) machine {
 	t.Helper()
-	need(t, "ansible-playbook", "unshare", "go")
-	programs := t.TempDir()
-	m := machine{root: filepath.Join(t.TempDir(), "root"), program: filepath.Join(programs, "pyruse"), newer: filepath.Join(programs, "newer")}
-	output(t, "go", "build", "-trimpath", "-tags", "libsqlite3", "-o", m.program, "../cmd/pyruse")
-	// What follows the sections of a program is never read.
-	if err := os.WriteFile(m.newer, []byte(readFile(t, m.program)+"newer"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	need(t, "ansible-playbook", "unshare")
+	program := build(t)
+	m := machine{root: filepath.Join(t.TempDir(), "root"), program: program, newer: program + "-newer"}
 	output(t, "testdata/sandbox.sh", "make", m.root)
 	return m
 }
@@ -692,7 +730,9 @@ func TestLinksOfOthers(t *testing.T) {
 	m.write(t, "etc/theirs/calls.json", calls)
 	m.write(t, "etc/theirs/main.json", "{}\n")
 	m.write(t, "etc/pyruse.d/folder/in-it.json", "{")
-	m.write(t, "etc/pyruse/pyruse.json", "")
+	if err := os.Mkdir(m.path("etc/pyruse"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for path, target := range map[string]string{
 		"etc/pyruse.d/10-called.json": "../theirs/called.json",
 		"etc/pyruse.d/60-calls.json":  "../theirs/calls.json",
@@ -701,7 +741,6 @@ func TestLinksOfOthers(t *testing.T) {
 		"etc/pyruse.d/90-report.json": "/dev/null",
 		"etc/pyruse/pyruse.json":      "../theirs/main.json",
 	} {
-		os.Remove(m.path(path))
 		if err := os.Symlink(target, m.path(path)); err != nil {
 			t.Fatal(err)
 		}
