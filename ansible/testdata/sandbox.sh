@@ -55,6 +55,9 @@ run)
 		mount -o remount,bind,ro "$root/host"
 		mount --rbind /proc "$root/proc"
 		mount --rbind /dev "$root/dev"
+		# As on many a machine, no program can be run from there.
+		mount --bind "$root/tmp" "$root/tmp"
+		mount -o remount,bind,noexec "$root/tmp"
 		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 ANSIBLE_PIPELINING=true "$@"
 	' sh "$root" "$@"
 	;;
