@@ -101,8 +101,29 @@ func (d *DB) dsn(mode, more string) string {
 // cacheKiB is SQLite's page cache for one connection.
 const cacheKiB = 1024
 
+// openOrMake opens a file in the storage folder, and makes it if it is missing. What root makes there, as with `pyruse bans add`, belongs
+// to whom the folder belongs: the daemon, which could not open it otherwise. No link leads root to a place where it makes a file.
+func openOrMake(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return os.OpenFile(path, os.O_RDWR, 0)
+	}
+	if err != nil || os.Geteuid() != 0 {
+		return f, err
+	}
+	folder, err := os.Stat(filepath.Dir(path))
+	if err == nil {
+		owner := folder.Sys().(*syscall.Stat_t)
+		err = f.Chown(int(owner.Uid), int(owner.Gid))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 func (d *DB) open() error {
-	f, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE, 0o600) // SQLite gives its helper files the same mode
+	f, err := openOrMake(d.path) // SQLite gives its helper files the same mode and owner
 	if err != nil {
 		return fmt.Errorf("open the database: %w", classify(err))
 	}
@@ -365,7 +386,7 @@ func Lock(storage string) (unlock func() error, err error) {
 	if err := os.MkdirAll(storage, 0o700); err != nil {
 		return nil, fmt.Errorf("make the storage folder: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(storage, "pyruse.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openOrMake(filepath.Join(storage, "pyruse.lock"))
 	if err != nil {
 		return nil, fmt.Errorf("lock the storage folder: %w", err)
 	}

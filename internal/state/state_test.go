@@ -3,12 +3,14 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -170,6 +172,50 @@ func TestFilesArePrivate(t *testing.T) {
 		if info.Mode().Perm() != 0o600 {
 			t.Errorf("%s has mode %v, want 0600", f.Name(), info.Mode().Perm())
 		}
+	}
+}
+
+// Root looks after the bans while the daemon, which is another user, does not run.
+func TestFilesOfRootAreTheDaemons(t *testing.T) {
+	const daemon, group = 1234, 1235
+	dir := t.TempDir()
+	if err := os.Chown(dir, daemon, group); err != nil {
+		t.Fatalf("this test needs root: %v", err)
+	}
+	unlock, err := Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, dir, roomy)
+	commit(t, db, &Batch{Cursor: "s=1"}) // now the files beside it are there
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) < 3 {
+		t.Fatalf("files: %v, error %v", files, err)
+	}
+	for _, file := range files {
+		info, err := file.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owner := info.Sys().(*syscall.Stat_t); owner.Uid != daemon || owner.Gid != group {
+			t.Errorf("%s belongs to %d:%d", file.Name(), owner.Uid, owner.Gid)
+		}
+	}
+	if err := unlock(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLinkIsNoPlaceToMakeAFile(t *testing.T) {
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "made")
+	if err := os.Symlink(elsewhere, filepath.Join(dir, FileName)); err != nil {
+		t.Fatal(err)
+	}
+	if db, _, err := Open(dir, roomy, noon); err == nil {
+		t.Error("a database was opened", db.Close())
+	}
+	if _, err := os.Lstat(elsewhere); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("there is a file behind the link: %v", err)
 	}
 }
 
