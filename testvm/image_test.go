@@ -7,11 +7,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -136,11 +138,13 @@ const keepUnused = 7 * 24 * time.Hour
 
 // forget removes the images from the cache that nobody has used for a long time.
 func forget(cache string) error {
-	images, err := filepath.Glob(filepath.Join(cache, "*"))
+	// In the folder of somebody's choice, there may be other things.
+	disks, err := filepath.Glob(image{dir: filepath.Join(cache, strings.Repeat("[0-9a-f]", hashLength))}.disk())
 	if err != nil {
 		return err
 	}
-	for _, dir := range images {
+	for _, disk := range disks {
+		dir := filepath.Dir(disk)
 		if info, err := os.Stat(dir); err != nil || time.Since(info.ModTime()) < keepUnused {
 			continue
 		}
@@ -159,12 +163,15 @@ func cacheDir() (string, error) {
 	return filepath.Join(dir, "pyruse", "testvm"), err
 }
 
+// hashLength is that of an image's name, in hexadecimal digits.
+const hashLength = 16
+
 func recipeHash(agent []byte) string {
 	h := sha256.New()
 	// fmt prints maps in the order of their keys.
 	_, _ = fmt.Fprint(h, packages, excluded, files, finish, diskSize, machineArgs(image{dir: "/"}, "/"), "\n")
 	h.Write(agent)
-	return hex.EncodeToString(h.Sum(nil))[:16]
+	return hex.EncodeToString(h.Sum(nil))[:hashLength]
 }
 
 // build makes the image beside its place and moves it there when it is whole.
@@ -244,4 +251,29 @@ func command(ctx context.Context, env []string, argv ...string) error {
 		return fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, out.Bytes())
 	}
 	return nil
+}
+
+func TestForgetRemovesOldImagesAlone(t *testing.T) {
+	t.Parallel()
+	cache := t.TempDir()
+	old, used, other := filepath.Join(cache, "0123456789abcdef"), filepath.Join(cache, "fedcba9876543210"), filepath.Join(cache, "photographs")
+	for _, dir := range []string{old, used, other} {
+		if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(image{dir: dir}.disk(), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if dir == used {
+			continue
+		}
+		if err := os.Chtimes(dir, time.Time{}, time.Now().Add(-2*keepUnused)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := forget(cache); err != nil {
+		t.Fatal(err)
+	}
+	for dir, stays := range map[string]bool{old: false, used: true, other: true} {
+		if _, err := os.Stat(dir); (err == nil) != stays {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
 }

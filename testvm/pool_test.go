@@ -4,6 +4,7 @@ package testvm
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -81,7 +82,7 @@ func startOnCopy(ctx context.Context, i image) (*machine, error) {
 	}
 	disk := filepath.Join(dir, "disk.qcow2")
 	if err := command(ctx, nil, "cp", "--reflink=auto", "--sparse=always", i.disk(), disk); err != nil {
-		return nil, fmt.Errorf("copy the disk: %w", err)
+		return nil, errors.Join(fmt.Errorf("copy the disk: %w", err), os.RemoveAll(dir))
 	}
 	return start(ctx, i, dir, disk, "ready")
 }
