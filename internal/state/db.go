@@ -117,7 +117,7 @@ func openOrMake(path string) (*os.File, error) {
 		err = f.Chown(int(owner.Uid), int(owner.Gid))
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close(), os.Remove(path))
 	}
 	return f, nil
 }
