@@ -22,6 +22,7 @@
         serviceConfig.Type = "oneshot";
         path = [ pkgs.nftables ];
         script = ''
+          # A set that is missing is an empty file, which the test script cannot read.
           for set in ban4 ban6; do
             nft -j list set inet pyruse $set > /run/$set || true
           done
